@@ -1,0 +1,49 @@
+//! How does a change reach the disk? Every effect: named, durable, and failable in tests.
+//!
+//! ```
+//! use durable_fs::Disk;
+//!
+//! let folder = tempfile::tempdir()?;
+//! let root = Disk::real().open_dir(folder.path())?;
+//! root.replace_file("current.txt", b"v2.4.1")?; // old or new, even after a power cut
+//! assert_eq!(root.read("current.txt", 64)?, b"v2.4.1");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Ideas
+//!
+//! - **Folders are handles.** A [`Dir`] is a folder held open. Relative paths are resolved from it one
+//!   component at a time, never through a symbolic link and never out of it, so nothing that is
+//!   planted below a root can redirect a write.
+//! - **Every effect has a name.** Each change of the disk is one [`Effect`] that an [`Observer`] sees
+//!   before and after it happens, and may make fail; composite operations are made of such steps.
+//!   Without an observer this costs one branch.
+//! - **Durability is stated.** An operation says in its documentation what is on the disk when it
+//!   returns. Most effects are durable only after [`Dir::sync`], [`FileWriter::sync`] or
+//!   [`Dir::sync_tree`]; [`Dir::replace_file`] and [`Dir::append_line`] are durable on return.
+//!
+//! # What is not guaranteed
+//!
+//! Another process that may write to the same folders can still change a file's content between two
+//! of our operations. On systems other than Unix there is no exchange, and syncing a folder does
+//! nothing.
+
+mod compose;
+mod dir;
+mod disk;
+mod effect;
+mod error;
+mod file;
+mod lock;
+mod look;
+mod names;
+mod platform;
+
+pub use compose::{LinkPolicy, Placed, TEMPORARY_PREFIX};
+pub use dir::{Dir, Executable, Replace};
+pub use disk::Disk;
+pub use effect::{Effect, Observer, Operation, Recorder, Verdict};
+pub use error::{Error, ErrorKind, Result};
+pub use file::FileWriter;
+pub use lock::Lock;
+pub use look::{DirEntry, FileKind, KEEPS_EXECUTABLE, Metadata};

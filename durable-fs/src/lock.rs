@@ -1,0 +1,65 @@
+use std::fs::{File, TryLockError};
+use std::path::Path;
+
+use cap_std::fs::OpenOptions;
+
+use crate::{Dir, Error, Operation, Result, platform};
+
+/// An exclusive lock, held until it is dropped or the process dies.
+#[derive(Debug)]
+pub struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing alone would not do: a child that is just being started still holds a copy of the handle.
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
+impl Dir {
+    /// Takes the lock that a file stands for; `None` if another handle holds it, in this process or
+    /// another. The file is created when it is missing and stays when the lock is gone.
+    ///
+    /// The kernel frees the lock of a process that died. It says nothing to programs that do not ask.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotRegular`](crate::ErrorKind::NotRegular) if the name is a link, FIFO or device, `PermissionDenied`,
+    /// `Unsupported` on file systems without locks.
+    pub fn try_lock(&self, relative: impl AsRef<Path>) -> Result<Option<Lock>> {
+        let (dir, name) = self.locate(relative.as_ref())?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true);
+        let (file, _) = dir.open_regular(Operation::Lock, name, options)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => {
+                Err(Error::new(Operation::Lock, dir.path().join(name), error))
+            }
+        }
+    }
+}
+
+impl Dir {
+    /// The process that holds a lock, where the platform tells (Linux): for messages.
+    #[must_use]
+    pub fn lock_holder(&self, relative: impl AsRef<Path>) -> Option<u32> {
+        let metadata = self.metadata(relative).ok()??;
+        platform::lock_holder(metadata.device, metadata.inode)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_dropped_lock_is_free_even_if_a_copy_of_its_handle_lives_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = crate::Disk::real().open_dir(folder.path()).unwrap();
+        let lock = root.try_lock("lock").unwrap().unwrap();
+        // What a child process has between fork and exec.
+        let copy = lock.0.try_clone().unwrap();
+        drop(lock);
+        assert!(root.try_lock("lock").unwrap().is_some());
+        drop(copy);
+    }
+}
