@@ -1,0 +1,4 @@
+//! Laws of the delta, on trees in memory.
+
+mod large;
+mod laws;
