@@ -1,0 +1,39 @@
+//! One function for each command: calls the library, and shapes its answer.
+
+mod doctor;
+mod installation;
+mod manifest;
+mod publish;
+mod serve;
+mod update;
+
+use std::future::Future;
+
+use crate::args::Command;
+use crate::exit::Failure;
+use crate::output::Reply;
+
+pub(crate) fn run(command: Command) -> Result<Reply, Failure> {
+    match command {
+        Command::Manifest(command) => manifest::run(command),
+        Command::Publish(arguments) => publish::run(arguments),
+        Command::Serve(arguments) => block_on(serve::run(arguments)),
+        Command::Update(arguments) => block_on(update::run(arguments)),
+        Command::Status(place) => block_on(installation::status(place)),
+        Command::Verify(place) => block_on(installation::verify(place)),
+        Command::Repair(arguments) => block_on(installation::repair(arguments)),
+        Command::Rollback(arguments) => block_on(installation::rollback(arguments)),
+        Command::Prune(arguments) => block_on(installation::prune(arguments)),
+        Command::Doctor(arguments) => block_on(doctor::run(arguments)),
+        Command::History(place) => block_on(installation::history(place)),
+        Command::Eligibility(arguments) => block_on(installation::eligibility(arguments)),
+    }
+}
+
+fn block_on(work: impl Future<Output = Result<Reply, Failure>>) -> Result<Reply, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::io("cannot start threads".into(), &error))?;
+    runtime.block_on(work)
+}

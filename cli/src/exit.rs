@@ -1,0 +1,242 @@
+//! Exit codes, and failures as people and programs see them.
+
+use std::error::Error as StdError;
+use std::fmt::Debug;
+use std::process::ExitCode;
+
+/// How the program ends. A command line that cannot be read ends it with 2, too, which is clap's business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Done = 0,
+    Failed = 1,
+    Usage = 2,
+    Busy = 3,
+    Refused = 4,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// An error of any layer, ready to be shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    /// The class of the failure, e.g. `no_space`.
+    pub(crate) kind: String,
+    pub(crate) message: String,
+    /// What led to it, the nearest first.
+    pub(crate) causes: Vec<String>,
+    /// What to do about it.
+    pub(crate) hint: Option<String>,
+}
+
+impl Failure {
+    fn new(kind: impl Debug, error: &dyn StdError) -> Self {
+        Self {
+            exit: Exit::Failed,
+            kind: snake_case(&format!("{kind:?}")),
+            message: error.to_string(),
+            causes: causes(error),
+            hint: None,
+        }
+    }
+
+    /// Something outside the libraries went wrong.
+    pub(crate) fn io(message: String, error: &dyn StdError) -> Self {
+        let mut failure = Self::new("io", error);
+        failure.kind = "io".into();
+        let cause = std::mem::replace(&mut failure.message, message);
+        failure.causes.insert(0, cause);
+        failure
+    }
+
+    /// A command that would do something that nobody means.
+    pub(crate) fn usage(message: String) -> Self {
+        Self {
+            exit: Exit::Usage,
+            kind: "usage".into(),
+            message,
+            causes: Vec::new(),
+            hint: None,
+        }
+    }
+
+    fn with_exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl From<updater::Error> for Failure {
+    fn from(error: updater::Error) -> Self {
+        use updater::ErrorKind;
+
+        if error.kind() == ErrorKind::Cancelled {
+            // Where it was at that moment is of no interest to whoever stopped it.
+            return Self {
+                exit: Exit::Failed,
+                kind: "cancelled".into(),
+                message: "cancelled".into(),
+                causes: Vec::new(),
+                hint: Some("running it again goes on from here".into()),
+            };
+        }
+        let failure = Self::new(error.kind(), &error).with_exit(match error.kind() {
+            ErrorKind::Busy => Exit::Busy,
+            ErrorKind::Trust
+            | ErrorKind::WrongProduct
+            | ErrorKind::Rollback
+            | ErrorKind::Policy => Exit::Refused,
+            _ => Exit::Failed,
+        });
+        let hint = match error.kind() {
+            ErrorKind::Trust => {
+                "compare --require-hash with what the publisher says; do not install a manifest that you \
+                 cannot explain"
+            }
+            ErrorKind::WrongProduct => "give each tool a --root of its own",
+            ErrorKind::Rollback => {
+                "pass --allow-downgrade to install it all the same, or go back with `lockstep rollback`"
+            }
+            ErrorKind::Manifest => "`lockstep manifest verify FILE` lists everything that is wrong",
+            ErrorKind::Busy => "wait until the other process has ended, then run this again",
+            ErrorKind::NoSpace => {
+                "make room, for instance with `lockstep prune --keep 0`; what was fetched is kept"
+            }
+            ErrorKind::Integrity => {
+                "this source has other bytes than the manifest says: try another --mirror"
+            }
+            ErrorKind::NotFound => {
+                "is the release published there? A mirror is named by its base, such as \
+                 http://hq:8080/api/v1/tools/"
+            }
+            ErrorKind::NoInstallation => {
+                "`lockstep update --root ROOT --manifest URL` installs a release, `lockstep doctor --root ROOT` \
+                 says what is wrong with an installation"
+            }
+            ErrorKind::Network => {
+                "check that the address can be reached, or name a mirror with --mirror; running again goes \
+                 on from here"
+            }
+            ErrorKind::Damaged => "`lockstep repair` replaces damaged files of the active release",
+            ErrorKind::Unhealthy => {
+                "find out why it does not work; --retry-failed tries the same release again"
+            }
+            ErrorKind::PermissionDenied => {
+                "run this as the user who owns the folder; its file system must not be read-only"
+            }
+            _ => return failure,
+        };
+        failure.with_hint(hint)
+    }
+}
+
+impl From<mirror::Error> for Failure {
+    fn from(error: mirror::Error) -> Self {
+        use mirror::ErrorKind;
+
+        let failure = Self::new(error.kind(), &error);
+        match error.kind() {
+            ErrorKind::Busy => failure
+                .with_exit(Exit::Busy)
+                .with_hint("wait until the other process has published, then run this again"),
+            // A release never changes: as much a rule as refusing an older one.
+            ErrorKind::Conflict => failure.with_exit(Exit::Refused),
+            ErrorKind::Integrity => {
+                failure.with_hint("do not change the folder while it is published")
+            }
+            ErrorKind::NoSpace => failure.with_hint("make room on the disk of the store"),
+            _ => failure,
+        }
+    }
+}
+
+impl From<manifest_core::Error> for Failure {
+    fn from(error: manifest_core::Error) -> Self {
+        let failure = Self::new(error.kind(), &error);
+        match error.kind() {
+            manifest_core::ErrorKind::Policy => failure.with_exit(Exit::Refused),
+            _ => failure,
+        }
+    }
+}
+
+/// The chain below an error, without a cause that only says again what is said above it.
+fn causes(error: &dyn StdError) -> Vec<String> {
+    let mut causes: Vec<String> = Vec::new();
+    let mut above = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        let text = match text.split_once(": ") {
+            Some((subject, rest)) if above.contains(subject) => rest.to_owned(),
+            _ => text,
+        };
+        if !above.contains(&text) {
+            causes.push(text.clone());
+            above = text;
+        }
+        source = cause.source();
+    }
+    causes
+}
+
+fn snake_case(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len() + 4);
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+    }
+    snake
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Layer(&'static str, Option<Box<Layer>>);
+
+    impl std::fmt::Display for Layer {
+        fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            formatter.write_str(self.0)
+        }
+    }
+
+    impl StdError for Layer {
+        fn source(&self) -> Option<&(dyn StdError + 'static)> {
+            self.1.as_deref().map(|layer| layer as _)
+        }
+    }
+
+    #[test]
+    fn a_cause_that_repeats_its_effect_is_left_out() {
+        let disk = Layer("disk full", None);
+        let copy = Layer("cannot write: disk full", Some(Box::new(disk)));
+        let top = Layer("cannot update", Some(Box::new(copy)));
+        assert_eq!(causes(&top), ["cannot write: disk full"]);
+    }
+
+    #[test]
+    fn what_a_cause_is_about_is_said_once() {
+        let answer = Layer("http://hq/m.json: not found", None);
+        let top = Layer("cannot fetch http://hq/m.json", Some(Box::new(answer)));
+        assert_eq!(causes(&top), ["not found"]);
+    }
+
+    #[test]
+    fn kinds_are_written_in_snake_case() {
+        assert_eq!(snake_case("NoSpace"), "no_space");
+        assert_eq!(snake_case("Io"), "io");
+    }
+}
