@@ -41,8 +41,6 @@ struct Signals {
 impl Signals {
     fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        // tokio panics where it cannot make such a pair, for want of file handles.
-        std::os::unix::net::UnixStream::pair()?;
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,

@@ -31,6 +31,15 @@ pub(crate) fn run(command: Command) -> Result<Reply, Failure> {
 }
 
 fn block_on(work: impl Future<Output = Result<Reply, Failure>>) -> Result<Reply, Failure> {
+    // tokio needs six handles to start, and panics where it cannot make its pair of sockets.
+    #[cfg(unix)]
+    (0..3)
+        .map(|_| std::os::unix::net::UnixStream::pair())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| {
+            Failure::io("cannot listen for signals".into(), &error)
+                .with_hint("too many files are open: raise the limit (`ulimit -n`), or close some")
+        })?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
