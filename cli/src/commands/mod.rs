@@ -37,7 +37,7 @@ fn block_on(work: impl Future<Output = Result<Reply, Failure>>) -> Result<Reply,
         .map(|_| std::os::unix::net::UnixStream::pair())
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| {
-            Failure::io("cannot listen for signals".into(), &error)
+            Failure::io("cannot start threads".into(), &error)
                 .with_hint("too many files are open: raise the limit (`ulimit -n`), or close some")
         })?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
