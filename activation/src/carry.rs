@@ -194,6 +194,7 @@ fn record_path(version: &ReleaseVersion) -> String {
 }
 
 /// The noted identities, by path.
+#[derive(Default)]
 pub(crate) struct CarriedRecord(std::collections::HashMap<String, Identity>);
 
 impl CarriedRecord {
@@ -201,7 +202,7 @@ impl CarriedRecord {
     pub(crate) fn read(notes: &Dir, version: &ReleaseVersion) -> Result<Self, Error> {
         let bytes = match notes.read(record_path(version), MAX_RECORD) {
             Err(error) if error.is_not_found() => {
-                return Ok(Self(std::collections::HashMap::new()));
+                return Ok(Self::default());
             }
             read => read.doing(|| "cannot read which files were carried over".into())?,
         };

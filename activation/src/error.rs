@@ -30,6 +30,8 @@ pub enum ErrorKind {
 }
 
 /// Why an operation on an installation failed. The active release is what it was before.
+///
+/// `{error}` says what failed, `{error:#}` and `{error:?}` with all its causes in one line.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -91,23 +93,45 @@ fn kind_of(error: &durable_fs::Error) -> ErrorKind {
 
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0.message)
+        formatter.write_str(&self.0.message)?;
+        if formatter.alternate() {
+            let mut cause = self.source();
+            while let Some(error) = cause {
+                write!(formatter, ": {error}")?;
+                cause = error.source();
+            }
+        }
+        Ok(())
     }
 }
 
+/// As `{:#}`, so that what `main` returns, and what `unwrap` panics with, can be read.
 impl fmt::Debug for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Error")
-            .field("kind", &self.0.kind)
-            .field("message", &self.0.message)
-            .field("source", &self.0.source)
-            .finish()
+        write!(formatter, "{self:#}")
     }
 }
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_alternate_text_has_all_causes() {
+        let disk = std::io::Error::other("disk full");
+        let copy = Error::new(ErrorKind::NoSpace, "cannot copy").with_source(disk);
+        let update = Error::new(ErrorKind::NoSpace, "cannot update").with_source(copy);
+        assert_eq!(update.to_string(), "cannot update");
+        assert_eq!(
+            format!("{update:#}"),
+            "cannot update: cannot copy: disk full"
+        );
+        assert_eq!(format!("{update:?}"), format!("{update:#}"));
     }
 }

@@ -105,7 +105,7 @@ impl Folders {
             // A tool that ran as another user leaves files that only that user can delete. They are out
             // of the way, and the next session tries again.
             if let Err(error) = self.trash.remove_tree(&entry.name) {
-                tracing::warn!(%error, "cannot empty the trash");
+                tracing::warn!(error = format_args!("{error:#}"), "cannot empty the trash");
             }
         }
         Ok(())

@@ -19,6 +19,19 @@ const MAX_MIRRORS: u64 = 64 * 1024;
 ///
 /// Reading needs no lock: whoever resolves the active release while an update runs sees the old one
 /// or the new one. Changing anything needs a [`Session`]. Cloning is cheap.
+///
+/// ```
+/// use activation::Installation;
+/// use durable_fs::Disk;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let installation = Installation::create(&Disk::real(), folder.path())?;
+/// match installation.active()? {
+///     Some(release) => println!("{} in {}", release.version(), release.dir().path().display()),
+///     None => println!("nothing is installed"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Installation {
     inner: Arc<Inner>,

@@ -38,6 +38,19 @@
 //! - **Nothing here fetches or decides.** What has to change is the delta's business, where bytes come
 //!   from the downloader's.
 //!
+//! # The way of a release
+//!
+//! [`Installation::lock`] gives a [`Session`]; [`Session::stage`] a [`Staging`], into which [`Staging::reuse`] brings the files that the
+//! active release has, and [`Staging::adopt`] those that were fetched; [`Staging::seal`] copies the user's files and makes all of it
+//! durable; [`Sealed::activate`] switches. [`Session::switch_to`] goes to a release that is installed already,
+//! [`Session::repair_files`] mends one, [`Session::retain`] deletes old ones. [`Installation::examine`] says what is wrong.
+//!
+//! # What is not guaranteed
+//!
+//! - The files of a release are verified when they are staged, and on [`InstalledRelease::verify`]; in between, whoever may write into
+//!   the folder can change them.
+//! - A file that an update shares with the release before is one file on disk ([`LinkPolicy`](durable_fs::LinkPolicy)).
+//!
 //! This crate knows no clock (callers pass the time) and no async runtime; run it on blocking threads.
 
 mod carry;
@@ -48,6 +61,7 @@ mod history;
 mod installation;
 mod layout;
 mod pending;
+mod prune;
 mod recovery;
 mod release;
 mod repair;
@@ -65,6 +79,7 @@ pub use error::{Error, ErrorKind};
 pub use examine::{Remedy, Severity, Symptom};
 pub use history::{Event, HistoryEntry};
 pub use installation::Installation;
+pub use prune::PrunePlan;
 pub use release::{Finding, InstalledRelease, Problem, Verification};
 pub use retire::Retired;
 pub use session::Session;
@@ -72,3 +87,20 @@ pub use staging::{ReuseItem, Reused, Sealed, Staging};
 pub use switch::{Activation, CurrentLink};
 pub use trial::{FailedRelease, Trial};
 pub use watch::Watch;
+
+// What programs rely on, checked by the compiler.
+const _: () = {
+    const fn shared<T: Send + Sync + 'static>() {}
+    const fn cloned<T: Clone + Send + Sync + 'static>() {}
+    cloned::<Installation>();
+    cloned::<Session>();
+    cloned::<InstalledRelease>();
+    cloned::<CarryPlan>();
+    cloned::<Activation>();
+    cloned::<HistoryEntry>();
+    cloned::<Symptom>();
+    cloned::<Verification>();
+    shared::<Error>();
+    shared::<Staging>();
+    shared::<Sealed>();
+};

@@ -60,23 +60,43 @@ pub(crate) fn write(
         .doing(|| "cannot note what waits to be deleted".into())
 }
 
-pub(crate) fn prune(folders: &Folders, active: &InstalledRelease) -> Result<Vec<String>, Error> {
+/// What there is to delete in the active release.
+#[derive(Debug, Default)]
+pub(crate) struct ToPrune {
+    pub(crate) paths: Vec<String>,
+    /// What waited to be deleted, and is not there any more.
+    gone: Vec<String>,
+}
+
+pub(crate) fn to_prune(notes: Option<&Dir>, active: &InstalledRelease) -> Result<ToPrune, Error> {
     let manifest = active.manifest();
-    let hash = manifest.manifest_hash();
-    let pending = read(&folders.notes, hash)?;
-    let mut paths: Vec<String> = Vec::new();
+    let pending = match notes {
+        Some(notes) => read(notes, manifest.manifest_hash())?,
+        None => Vec::new(),
+    };
+    let mut found = ToPrune::default();
     for file in pending {
         let doing = || format!("cannot look at {:?}", file.path);
         if active.dir().metadata(&file.path).doing(doing)?.is_none() {
-            // An earlier run was stopped right after it had deleted this.
-            remove_empty_folders(active.dir(), &file.path)?;
+            found.gone.push(file.path);
         } else if digest(active.dir(), &file.path).is_ok_and(|digest| digest == file.sha256) {
-            paths.push(file.path);
+            found.paths.push(file.path);
         }
         // Else it was edited, and is the user's by now.
     }
     if manifest.delete_policy() == DeletePolicy::Aggressive {
-        paths.extend(CarryPlan::make(active.dir(), Some(manifest), manifest, &[])?.deleted);
+        let plan = CarryPlan::make(active.dir(), Some(manifest), manifest, &[])?;
+        found.paths.extend(plan.deleted);
+    }
+    Ok(found)
+}
+
+pub(crate) fn prune(folders: &Folders, active: &InstalledRelease) -> Result<Vec<String>, Error> {
+    let hash = active.manifest().manifest_hash();
+    let ToPrune { paths, gone } = to_prune(Some(&folders.notes), active)?;
+    for path in &gone {
+        // An earlier run was stopped right after it had deleted this.
+        remove_empty_folders(active.dir(), path)?;
     }
     for path in &paths {
         match active.dir().remove_file(path) {

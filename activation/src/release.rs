@@ -32,7 +32,9 @@ pub enum Problem {
     WrongContent,
     /// It should be a program and is not, or the other way round.
     WrongMode,
-    /// The operating system did not let it be read; with its reason.
+    /// The operating system does not permit reading it; in its own words.
+    NotPermitted(String),
+    /// It could not be read for another reason; in the operating system's words.
     Unreadable(String),
 }
 
@@ -44,7 +46,9 @@ impl fmt::Display for Problem {
             Self::WrongSize { found } => write!(formatter, "wrong size ({found} bytes)"),
             Self::WrongContent => formatter.write_str("wrong content"),
             Self::WrongMode => formatter.write_str("wrong executable bit"),
-            Self::Unreadable(reason) => write!(formatter, "unreadable ({reason})"),
+            Self::NotPermitted(reason) | Self::Unreadable(reason) => {
+                write!(formatter, "cannot be read: {reason}")
+            }
         }
     }
 }
@@ -79,7 +83,7 @@ impl Verification {
 
 impl Verification {
     /// # Errors
-    /// [`ErrorKind::Damaged`] naming the first finding.
+    /// [`ErrorKind::Damaged`] naming the first finding, [`ErrorKind::PermissionDenied`] if that may not be read.
     pub(crate) fn require_intact(&self, version: &ReleaseVersion) -> Result<(), Error> {
         let Some(finding) = self.findings.first() else {
             return Ok(());
@@ -90,7 +94,11 @@ impl Verification {
             finding.path,
             finding.problem
         );
-        Err(Error::new(ErrorKind::Damaged, text))
+        let kind = match finding.problem {
+            Problem::NotPermitted(_) => ErrorKind::PermissionDenied,
+            _ => ErrorKind::Damaged,
+        };
+        Err(Error::new(kind, text))
     }
 }
 
@@ -215,8 +223,14 @@ fn problem_of(error: &durable_fs::Error) -> Problem {
     match error.kind() {
         durable_fs::ErrorKind::NotFound => Problem::Missing,
         durable_fs::ErrorKind::NotRegular => Problem::NotAFile,
-        _ => Problem::Unreadable(error.to_string()),
+        durable_fs::ErrorKind::PermissionDenied => Problem::NotPermitted(reason(error)),
+        _ => Problem::Unreadable(reason(error)),
     }
+}
+
+/// What the operating system said: which file it is, a finding says already.
+fn reason(error: &durable_fs::Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// Whether the size, type and mode of a staged file are right; the content was hashed before.

@@ -1,4 +1,5 @@
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use durable_fs::{Dir, FileKind, Metadata, Replace, TEMPORARY_PREFIX};
@@ -49,27 +50,12 @@ pub(crate) fn dispose(
     let dir = parent
         .open_dir(name)
         .doing(|| format!("cannot open {}", name.display()))?;
-    let manifest = match read_manifest(&dir, &Limits::default()) {
-        // Then every file may be the user's.
-        Err(error) if error.kind() == ErrorKind::Manifest => None,
-        // One that only cannot be read just now says nothing about the files.
-        read => read?,
-    };
-    let sealed = dir
-        .metadata(MANIFEST_FILE_NAME)
-        .doing(|| format!("cannot look at release {version}"))?
-        .and_then(|metadata| metadata.modified);
-    let mut salvage = Salvage {
-        folders,
-        version,
-        manifest,
-        sealed,
-        record: CarriedRecord::read(&folders.notes, version)?,
-        active,
-        kept: Vec::new(),
-    };
-    salvage.folder(&dir, "")?;
-    let kept = salvage.kept;
+    let mut kept = Vec::new();
+    let going = &HashSet::new();
+    let active = active.map(|dir| ActiveFiles { dir, going });
+    for found in only_here(&dir, version, Some(&folders.notes), active)? {
+        kept.push(keep(folders, &dir, &found.name, version, &found.path)?);
+    }
     if !kept.is_empty() {
         // They must be on the disk under their new names before what they were taken out of is deleted.
         folders
@@ -82,30 +68,78 @@ pub(crate) fn dispose(
     Ok(kept)
 }
 
-struct Salvage<'f> {
-    folders: &'f Folders,
-    version: &'f ReleaseVersion,
+/// Something of the user's in a release.
+pub(crate) struct OnlyHere {
+    /// Where it is in the release.
+    name: PathBuf,
+    /// The same as text.
+    pub(crate) path: String,
+}
+
+/// The active release, for what it has of another.
+#[derive(Clone, Copy)]
+pub(crate) struct ActiveFiles<'d> {
+    pub(crate) dir: &'d Dir,
+    /// Paths that it has not any more, for then.
+    pub(crate) going: &'d HashSet<&'d str>,
+}
+
+/// What is the user's in the release in `dir`, and is nowhere else. Reads only.
+pub(crate) fn only_here(
+    dir: &Dir,
+    version: &ReleaseVersion,
+    notes: Option<&Dir>,
+    active: Option<ActiveFiles<'_>>,
+) -> Result<Vec<OnlyHere>, Error> {
+    let manifest = match read_manifest(dir, &Limits::default()) {
+        // Then every file may be the user's.
+        Err(error) if error.kind() == ErrorKind::Manifest => None,
+        // One that only cannot be read just now says nothing about the files.
+        read => read?,
+    };
+    let sealed = dir
+        .metadata(MANIFEST_FILE_NAME)
+        .doing(|| format!("cannot look at release {version}"))?
+        .and_then(|metadata| metadata.modified);
+    let record = match notes {
+        Some(notes) => CarriedRecord::read(notes, version)?,
+        None => CarriedRecord::default(),
+    };
+    let mut search = Search {
+        manifest,
+        sealed,
+        record,
+        active,
+        found: Vec::new(),
+    };
+    search.folder(dir, Path::new(""), "")?;
+    Ok(search.found)
+}
+
+struct Search<'d> {
     manifest: Option<Manifest>,
     /// When the manifest was written, which was after all files.
     sealed: Option<SystemTime>,
     record: CarriedRecord,
-    active: Option<&'f Dir>,
-    kept: Vec<String>,
+    active: Option<ActiveFiles<'d>>,
+    found: Vec<OnlyHere>,
 }
 
-impl Salvage<'_> {
-    fn folder(&mut self, dir: &Dir, prefix: &str) -> Result<(), Error> {
+impl Search<'_> {
+    /// Searches the folder `at` of the release, which is `prefix` as text (empty or ending in `/`).
+    fn folder(&mut self, dir: &Dir, at: &Path, prefix: &str) -> Result<(), Error> {
         for entry in dir
             .entries()
             .doing(|| format!("cannot list {}", dir.path().display()))?
         {
+            let in_release = at.join(&entry.name);
             let name = entry.name.to_string_lossy();
             let path = format!("{prefix}{name}");
             if entry.kind == FileKind::Dir {
                 let below = dir
                     .open_dir(&entry.name)
                     .doing(|| format!("cannot open {path:?}"))?;
-                self.folder(&below, &format!("{path}/"))?;
+                self.folder(&below, &in_release, &format!("{path}/"))?;
                 continue;
             }
             if name.starts_with(TEMPORARY_PREFIX) || path == MANIFEST_FILE_NAME {
@@ -115,8 +149,10 @@ impl Salvage<'_> {
                 .metadata(&entry.name)
                 .doing(|| format!("cannot look at {path:?}"))?;
             if metadata.is_some_and(|metadata| self.is_only_here(dir, &name, &path, &metadata)) {
-                let place = keep(self.folders, dir, entry.name.as_ref(), self.version, &path)?;
-                self.kept.push(place);
+                self.found.push(OnlyHere {
+                    name: in_release,
+                    path,
+                });
             }
         }
         Ok(())
@@ -130,12 +166,13 @@ impl Salvage<'_> {
         {
             return false;
         }
-        let active_parent = |active: &Dir| match path.rsplit_once('/') {
-            Some((parent, _)) => active.open_dir(parent).ok(),
-            None => Some(active.clone()),
+        let active_parent = |active: ActiveFiles<'_>| match path.rsplit_once('/') {
+            Some((parent, _)) => active.dir.open_dir(parent).ok(),
+            None => Some(active.dir.clone()),
         };
         let is_in_active = || {
             self.active
+                .filter(|active| !active.going.contains(path))
                 .and_then(active_parent)
                 .is_some_and(|parent| is_same(dir, &parent, name))
         };

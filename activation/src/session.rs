@@ -16,6 +16,19 @@ use crate::{Error, ErrorKind, Installation, InstalledRelease, Watch, layout, rec
 ///
 /// Opening a session mends what a crash left behind, so every operation starts from a state that it
 /// knows. Each operation may be interrupted anywhere; the next session goes on. Clones share the lock.
+///
+/// ```
+/// use activation::{ErrorKind, Installation};
+/// use durable_fs::Disk;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let installation = Installation::create(&Disk::real(), folder.path())?;
+/// let session = installation.lock()?;
+/// assert_eq!(installation.lock().unwrap_err().kind(), ErrorKind::Busy);
+/// drop(session);
+/// installation.lock()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Session {
     inner: Arc<Inner>,
@@ -74,6 +87,17 @@ impl Session {
         self.inner.recovered.as_ref()
     }
 
+    /// Whether the files of one release can be cloned into another, so that a copy of one takes no space. Tried
+    /// with two small files.
+    ///
+    /// # Errors
+    /// `NoSpace`, `Io`.
+    pub fn can_clone(&self) -> Result<bool, Error> {
+        let staging = &self.folders().staging;
+        let tried = staging.can_clone();
+        tried.doing(|| "cannot find out whether files can be cloned".into())
+    }
+
     /// The folder for contents that are being fetched. It survives until its files are adopted.
     ///
     /// # Errors
@@ -123,30 +147,10 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::NoActiveRelease`] (nothing is deleted), `Io`.
     pub fn retain(&self, keep_previous: usize, now: SystemTime) -> Result<Vec<Retired>, Error> {
-        let Some(active) = self.installation().active_version()? else {
-            return Ok(Vec::new());
-        };
-        let installed = self.installation().releases()?;
-        if !installed.contains(&active) {
-            return Err(Error::no_active_release(&active.folder_name()));
-        }
-        let mut keep = self.installation().predecessors(&active, &installed)?;
-        // A version that is no number may be older or newer: better to keep it.
-        for version in &installed {
-            if version.precedence(&active).is_none() && !keep.contains(version) {
-                keep.push(version.clone());
-            }
-        }
-        keep.retain(|version| *version != active);
-        keep.truncate(keep_previous);
-        keep.push(active);
         let active_folder = self.installation().active_folder()?;
         let active_dir = active_folder.as_ref().map(|(_, dir)| dir);
         let mut retired = Vec::new();
-        for version in installed
-            .into_iter()
-            .filter(|version| !keep.contains(version))
-        {
+        for version in self.installation().too_old(keep_previous)? {
             let release = retire::retire(self.folders(), &version, active_dir)?;
             self.record(&HistoryEntry::new(now, Event::Removed, &version))?;
             retired.push(release);

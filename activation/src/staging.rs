@@ -9,6 +9,46 @@ use crate::release::{Problem, check_file, looks_right, verify_files};
 use crate::{Error, ErrorKind, InstalledRelease, Session, Watch, layout, work};
 
 /// A release that is being put together, beside the installed ones and invisible to them.
+///
+/// An update that brings one new file, and takes the model from the release before:
+///
+/// ```
+/// use activation::{CurrentLink, Installation, ReuseItem};
+/// use durable_fs::{Disk, LinkPolicy};
+/// use manifest_core::{FileEntry, ManifestBuilder, Sha256Digest};
+/// use std::time::SystemTime;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let session = Installation::create(&Disk::real(), folder.path())?.lock()?;
+/// let release = |version: &str, script: &[u8]| {
+///     ManifestBuilder::new("sketcher".parse()?, version.parse()?)
+///         .with_file("main.py".parse()?, Sha256Digest::of(script), script.len() as u64, false)
+///         .with_file("model.bin".parse()?, Sha256Digest::of(b"weights"), 7, false)
+///         .build()
+/// };
+/// # let old = release("1.0.0", b"old")?;
+/// # let staging = session.stage(&old, &())?;
+/// # for (name, content) in [("main.py", &b"old"[..]), ("model.bin", b"weights")] {
+/// #     session.partials()?.create_file("x")?.write_bytes(content)?;
+/// #     staging.adopt(&session.partials()?, "x", &[old.file(name).unwrap()])?;
+/// # }
+/// # staging.seal(None)?.activate(CurrentLink::default(), SystemTime::now())?;
+/// let installed = session.installation().active()?.expect("1.0.0 was installed before");
+/// let target = release("1.1.0", b"new")?;
+/// let (script, model): (&FileEntry, &FileEntry) = (&target.files()[0], &target.files()[1]);
+///
+/// let staging = session.stage(&target, &())?;
+/// let reuse = ReuseItem { source: &installed.manifest().files()[1], target: model };
+/// staging.reuse(&installed, [reuse], LinkPolicy::Share, &())?; // and hashed, where it lies now
+/// let partials = session.partials()?;
+/// partials.create_file("script")?.write_bytes(b"new")?;
+/// staging.adopt(&partials, "script", &[script])?;
+///
+/// let carry = session.installation().plan_carry(&installed, &target)?; // the user's files
+/// let activation = staging.seal(Some((&installed, carry)))?.activate(CurrentLink::default(), SystemTime::now())?;
+/// assert_eq!(activation.release.version().as_str(), "1.1.0");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Staging {
     session: Session,
@@ -97,6 +137,7 @@ impl Staging {
             .iter()
             .filter_map(|path| self.manifest.file(path))
             .collect();
+        watch.found(files.iter().map(|file| file.size()).sum());
         let verification = verify_files(&self.dir, files.iter().copied(), watch)?;
         let mut present: HashSet<ReleasePath> =
             files.iter().map(|file| file.path().clone()).collect();
@@ -325,7 +366,7 @@ fn reuse_one(
                     || error.kind() == durable_fs::ErrorKind::NotRegular
                     || error.operation() == Operation::Read =>
             {
-                tracing::warn!(path = %item.source.path(), %error, "not reused");
+                tracing::warn!(path = %item.source.path(), error = format_args!("{error:#}"), "not reused");
                 return Ok(None);
             }
             Err(error) => return Err(error).doing(doing),

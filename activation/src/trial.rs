@@ -47,6 +47,24 @@ impl Installation {
         };
         Ok(failed.get(&manifest.manifest_hash()).cloned())
     }
+
+    /// The trial of the active release, if it is on one: it became active, and nobody has said yet that it works.
+    ///
+    /// # Errors
+    /// `Policy`, `Io`.
+    pub fn trial(&self) -> Result<Option<Trial>, Error> {
+        let notes = match self.root().open_dir(layout::NOTES) {
+            Err(error) if error.is_not_found() => return Ok(None),
+            notes => notes.doing(|| "cannot open the notes".into())?,
+        };
+        let Some(trial) = read_trial(&notes)? else {
+            return Ok(None);
+        };
+        let active = self.active().unwrap_or_default();
+        let active = active.map(|release| release.manifest().manifest_hash());
+        // An update that was stopped before its switch leaves a note about a release that is not active.
+        Ok(Some(trial).filter(|trial| Some(trial.manifest_hash) == active))
+    }
 }
 
 impl Session {
@@ -66,22 +84,6 @@ impl Session {
         notes
             .replace_file(layout::TRIAL, &bytes)
             .doing(|| "cannot note the trial".into())
-    }
-
-    /// The trial of the active release, if it is on one.
-    ///
-    /// # Errors
-    /// `Io`.
-    pub fn trial(&self) -> Result<Option<Trial>, Error> {
-        let bytes = match self.folders().notes.read(layout::TRIAL, MAX_NOTE) {
-            Err(error) if error.is_not_found() => return Ok(None),
-            read => read.doing(|| "cannot read the note about the trial".into())?,
-        };
-        let trial: Option<Trial> = serde_json::from_slice(&bytes).ok();
-        let active = self.installation().active().unwrap_or_default();
-        let active = active.map(|release| release.manifest().manifest_hash());
-        // An update that was stopped before its switch leaves a note about a release that is not active.
-        Ok(trial.filter(|trial| Some(trial.manifest_hash) == active))
     }
 
     /// The active release works, or is no longer the active one.
@@ -143,8 +145,9 @@ impl Session {
             .doing(|| "cannot note which releases do not work".into())
     }
 
-    /// Leaves no release active: the only one that was ever installed does not work. It stays where it
-    /// is, with the user's files.
+    /// Leaves no release active: the only one that was ever installed does not work, or has not shown that it does.
+    /// It stays where it is, with the user's files. Recovery does not make it active as long as it is noted as failed or
+    /// on trial.
     ///
     /// # Errors
     /// `Io`.
@@ -157,6 +160,15 @@ impl Session {
                 .doing(|| format!("cannot remove {}", layout::CURRENT)),
         }
     }
+}
+
+/// The note, whichever release it is about. One that is damaged is none.
+pub(crate) fn read_trial(notes: &Dir) -> Result<Option<Trial>, Error> {
+    let bytes = match notes.read(layout::TRIAL, MAX_NOTE) {
+        Err(error) if error.is_not_found() => return Ok(None),
+        read => read.doing(|| "cannot read the note about the trial".into())?,
+    };
+    Ok(serde_json::from_slice(&bytes).ok())
 }
 
 /// A note that is damaged is empty: then the release is tried once more.

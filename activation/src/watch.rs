@@ -2,6 +2,8 @@ use std::io::{self, Read};
 
 /// Hears of progress, and may stop an operation. Implemented by callers; `()` hears nothing.
 pub trait Watch: Sync {
+    /// So many bytes are about to be read that the caller could not know of: what an interrupted run left in staging.
+    fn found(&self, bytes: u64);
     /// So many more bytes were read, linked or copied and verified.
     fn advanced(&self, bytes: u64);
     /// Asked often; after `true` the operation ends with
@@ -10,6 +12,8 @@ pub trait Watch: Sync {
 }
 
 impl Watch for () {
+    fn found(&self, _: u64) {}
+
     fn advanced(&self, _: u64) {}
 
     fn is_cancelled(&self) -> bool {

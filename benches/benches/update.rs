@@ -1,14 +1,21 @@
-//! A whole update, from the plan to the deletion of the old release, with a network that takes no time.
+//! A whole update, with a network that takes no time, beside copying the new release.
+//!
+//! From the plan to the deletion of the old release. An update proves every byte and is durable when it is done; so is
+//! `copy, hash, sync`, while `copy` is neither.
 #![allow(missing_docs)] // criterion's macros make public functions
 
-use std::fs;
-use std::sync::Arc;
-use std::time::Duration;
+mod settings;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use downloader::MemoryDownloader;
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
+
+use criterion::{BatchSize, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use downloader::{Downloader, MemoryDownloader};
+use durable_fs::Disk;
 use lockstep_benches::{content, path, write_tree};
-use manifest_core::{ScanOptions, scan};
+use manifest_core::{ScanOptions, hash_file, scan};
+use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use updater::{CancellationToken, Downgrade, TrustPolicy, TrustedManifest, Updater};
 
@@ -20,67 +27,99 @@ struct Pair {
     changed: u64,
 }
 
+const PAIRS: [Pair; 2] = [
+    Pair {
+        name: "50 MB in 100 files, 1 MB changed",
+        count: 100,
+        length: 500_000,
+        changed: 2,
+    },
+    Pair {
+        name: "500 small files, 10 changed",
+        count: 500,
+        length: 4_096,
+        changed: 10,
+    },
+];
+
 fn updates(criterion: &mut Criterion) {
-    let pairs = [
-        Pair {
-            name: "50 MB in 100 files, 1 MB changed",
-            count: 100,
-            length: 500_000,
-            changed: 2,
-        },
-        Pair {
-            name: "2000 small files, 25 changed",
-            count: 2_000,
-            length: 4_096,
-            changed: 25,
-        },
-    ];
-    for pair in pairs {
-        measure(criterion, &pair);
+    for pair in PAIRS {
+        let work = tempfile::tempdir().unwrap();
+        let network = MemoryDownloader::new();
+        let releases = [("1.0.0", 0), ("2.0.0", 1)].map(|(version, number)| {
+            let folder = work.path().join(version);
+            write_tree(&folder, pair.count, pair.length).unwrap();
+            for index in 0..pair.changed {
+                let bytes = content(1_000_000 * (number + 1) + index, pair.length);
+                fs::write(folder.join(path(index * pair.count / pair.changed)), bytes).unwrap();
+            }
+            release(&folder, version, &network)
+        });
+        let network: Arc<dyn Downloader> = Arc::new(network);
+        let runtime = Runtime::new().unwrap();
+        let cancel = CancellationToken::new();
+        let apply =
+            |updater: &Updater, release| runtime.block_on(updater.apply(release, &cancel)).unwrap();
+
+        let mut group = criterion.benchmark_group(format!("update/{}", pair.name));
+        group.throughput(Throughput::Bytes(pair.count * pair.length as u64));
+        group.sampling_mode(SamplingMode::Flat);
+        // There and back: each is an update with the same number of changed files.
+        let installed = updater(&work.path().join("root"), &network);
+        apply(&installed, &releases[0]);
+        let mut next = 1;
+        group.bench_function("update", |bencher| {
+            bencher.iter(|| {
+                let report = apply(&installed, &releases[next]);
+                assert_eq!(report.downloaded, pair.changed);
+                next = 1 - next;
+            });
+        });
+        group.bench_function("install", |bencher| {
+            bencher.iter_batched(
+                || TempDir::new().unwrap(),
+                |root| {
+                    let report = apply(&updater(root.path(), &network), &releases[1]);
+                    assert_eq!(report.downloaded, pair.count);
+                    root
+                },
+                BatchSize::PerIteration,
+            );
+        });
+        let new = work.path().join("2.0.0");
+        let rivals = [
+            ("copy", copy as Rival),
+            ("copy, hash, sync", copy_hash_sync),
+        ];
+        for (name, copy) in rivals {
+            group.bench_function(name, |bencher| {
+                bencher.iter_batched(
+                    || TempDir::new().unwrap(),
+                    |to| {
+                        copy(&new, to.path());
+                        to
+                    },
+                    BatchSize::PerIteration,
+                );
+            });
+        }
+        group.finish();
     }
 }
 
-fn measure(criterion: &mut Criterion, pair: &Pair) {
-    let work = tempfile::tempdir().unwrap();
-    let network = MemoryDownloader::new();
-    let releases = [("1.0.0", 0), ("2.0.0", 1)].map(|(version, number)| {
-        let folder = work.path().join(version);
-        write_tree(&folder, pair.count, pair.length).unwrap();
-        for index in 0..pair.changed {
-            let bytes = content(1_000_000 * (number + 1) + index, pair.length);
-            fs::write(folder.join(path(index * pair.count / pair.changed)), bytes).unwrap();
-        }
-        release(&folder, version, &network)
-    });
-    let runtime = Runtime::new().unwrap();
-    let updater = Updater::builder(work.path().join("root"))
-        .with_downloader(Arc::new(network))
+type Rival = fn(&Path, &Path);
+
+fn updater(root: &Path, network: &Arc<dyn Downloader>) -> Updater {
+    Updater::builder(root)
+        .with_downloader(Arc::clone(network))
         .with_downgrade(Downgrade::Allow)
         .with_keep_previous(0)
         .build()
-        .unwrap();
-    let cancel = CancellationToken::new();
-    let apply = |release| runtime.block_on(updater.apply(release, &cancel)).unwrap();
-    apply(&releases[0]);
-
-    let mut group = criterion.benchmark_group("update");
-    group.throughput(Throughput::Bytes(pair.count * pair.length as u64));
-    group.sample_size(10);
-    group.measurement_time(Duration::from_secs(5));
-    // There and back: each is an update with the same number of changed files.
-    let mut next = 1;
-    group.bench_function(pair.name, |bencher| {
-        bencher.iter(|| {
-            let report = apply(&releases[next]);
-            assert_eq!(report.downloaded, pair.changed);
-            next = 1 - next;
-        });
-    });
-    group.finish();
+        .unwrap()
 }
 
 /// Describes a folder, and serves its contents from memory.
-fn release(folder: &std::path::Path, version: &str, network: &MemoryDownloader) -> TrustedManifest {
+fn release(folder: &Path, version: &str, network: &MemoryDownloader) -> TrustedManifest {
     let options = ScanOptions::new()
         .with_tool_id("bench".parse().unwrap())
         .with_tool_version(version.parse().unwrap());
@@ -92,5 +131,34 @@ fn release(folder: &std::path::Path, version: &str, network: &MemoryDownloader) 
     TrustPolicy::Unsigned.trust(manifest).unwrap()
 }
 
-criterion_group!(benches, updates);
+/// As `cp -r` does it.
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            fs::create_dir(&target).unwrap();
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), &target).unwrap();
+        }
+    }
+}
+
+fn copy_hash_sync(from: &Path, to: &Path) {
+    copy(from, to);
+    for entry in walkdir::WalkDir::new(to) {
+        let entry = entry.unwrap();
+        if entry.file_type().is_file() {
+            hash_file(&File::open(entry.path()).unwrap()).unwrap();
+        }
+    }
+    Disk::real().open_dir(to).unwrap().sync_tree().unwrap();
+}
+
+criterion_group! {
+    name = benches;
+    config = settings::brief();
+    targets = updates
+}
 criterion_main!(benches);

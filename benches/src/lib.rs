@@ -1,82 +1,26 @@
-//! How fast are the crates? Contents and folders to measure with.
+//! How fast are the crates? Contents, folders and ways of hashing to measure with.
+//!
+//! `cargo bench -p lockstep-benches` measures the parts, each beside something that does the same another way;
+//! `scripts/profile-hashing` measures hashing alone, on the reader's machine. `docs/profile-hashing.md` says how to read both.
 
-use std::fs;
-use std::io;
-use std::path::Path;
+mod contents;
+mod hashing;
 
-use manifest_core::{Manifest, ManifestBuilder, Sha256Digest};
+pub use contents::{content, manifest, path, write_tree};
+pub use hashing::{Access, Algorithm, FileHasher, hash_all};
 
-/// Bytes that no file system or network can make smaller; the same for the same seed.
+/// 2²⁰ bytes.
+pub const MIB: usize = 1 << 20;
+
+/// A number of bytes for people: `4 KiB`, `1 MiB`; exact for whole KiB, MiB and GiB.
 #[must_use]
-pub fn content(seed: u64, length: usize) -> Vec<u8> {
-    // Xorshift: the state must not be zero.
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(length);
-    bytes
-}
-
-/// Writes `count` files of `length` bytes, 100 to a folder.
-///
-/// # Errors
-/// If the disk is full or not writable.
-pub fn write_tree(folder: &Path, count: u64, length: usize) -> io::Result<()> {
-    for index in 0..count {
-        let path = folder.join(path(index));
-        if index % 100 == 0
-            && let Some(parent) = path.parent()
-        {
-            fs::create_dir_all(parent)?;
-        }
-        fs::write(path, content(index, length))?;
-    }
-    Ok(())
-}
-
-/// Where the file with this number is in a tree of ours.
-#[must_use]
-pub fn path(index: u64) -> String {
-    format!("folder-{:03}/file-{index:06}.bin", index / 100)
-}
-
-/// A manifest of `count` files whose contents are named by `seed` and their number; nothing is hashed but that.
-///
-/// # Panics
-/// Never: all names are valid.
-#[must_use]
-pub fn manifest(count: u64, seed: impl Fn(u64) -> u64) -> Manifest {
-    let valid = "the names are valid";
-    let new = ManifestBuilder::new("bench".parse().expect(valid), "1.0.0".parse().expect(valid));
-    let builder = (0..count).fold(new, |builder, index| {
-        let digest = Sha256Digest::of(format!("{index}-{}", seed(index)).as_bytes());
-        builder.with_file(path(index).parse().expect(valid), digest, 4096, false)
-    });
-    builder.build().expect(valid)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn contents_are_reproducible_and_differ() {
-        assert_eq!(content(1, 100), content(1, 100));
-        assert_ne!(content(1, 100), content(2, 100));
-        assert_eq!(content(3, 13).len(), 13);
-    }
-
-    #[test]
-    fn a_manifest_has_the_files_of_a_tree() {
-        let folder = tempfile::tempdir().unwrap();
-        write_tree(folder.path(), 101, 10).unwrap();
-        for file in manifest(101, |_| 0).files() {
-            assert!(folder.path().join(file.path()).is_file());
-        }
+pub fn size_label(bytes: usize) -> String {
+    let kib = bytes / 1024;
+    if kib > 0 && kib.is_multiple_of(MIB) {
+        format!("{} GiB", kib / MIB)
+    } else if kib > 0 && kib.is_multiple_of(1024) {
+        format!("{} MiB", kib / 1024)
+    } else {
+        format!("{kib} KiB")
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use updater::{LinkPolicy, ReleaseVersion, Sha256Digest, ToolId};
 use url::Url;
 
@@ -45,6 +45,12 @@ pub(crate) enum Command {
     Manifest(ManifestCommand),
     /// Publish a folder as a release into a store.
     Publish(Publish),
+    /// Pack folders as releases that travel as files: ZIP archives, and the catalogue that names them.
+    ///
+    /// The same files give the same bytes, on every run. If an archive of that name is there already with the same
+    /// content, it is left alone; with other content, nothing at all is written, unless --force is given. A catalogue
+    /// that is there is added to.
+    Pack(Pack),
     /// Serve a store over HTTP, until Ctrl-C or SIGTERM.
     ///
     /// Prints the base URL of the tools once it listens. A release that is published while it runs is
@@ -82,7 +88,12 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) fn format(&self) -> Format {
         let json = match self {
-            Self::Manifest(_) | Self::Publish(_) | Self::Serve(_) => false,
+            Self::Manifest(
+                ManifestCommand::Verify { json, .. } | ManifestCommand::Hash { json, .. },
+            )
+            | Self::Publish(Publish { json, .. })
+            | Self::Pack(Pack { json, .. }) => *json,
+            Self::Manifest(_) | Self::Serve(_) => false,
             Self::Update(Update { place, .. })
             | Self::Status(place)
             | Self::Verify(place)
@@ -119,6 +130,9 @@ pub(crate) enum ManifestCommand {
         /// Also hash every file of this folder, and report what is missing, wrong or extra.
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,
+        /// Print one JSON object on stdout, errors included.
+        #[arg(long)]
+        json: bool,
     },
     /// Print the hash that a manifest has by its content, whatever hash it states.
     ///
@@ -126,6 +140,9 @@ pub(crate) enum ManifestCommand {
     Hash {
         /// The manifest; `-` is stdin.
         file: PathBuf,
+        /// Print one JSON object on stdout, errors included.
+        #[arg(long)]
+        json: bool,
     },
     /// Print the JSON Schema of manifests.
     Schema,
@@ -154,6 +171,57 @@ pub(crate) struct Publish {
     /// The store; it is created if there is none.
     #[arg(long)]
     pub(crate) store: PathBuf,
+    /// Print one JSON object on stdout, errors included.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const PACK_EXAMPLES: &str = "\
+Examples:
+  lockstep pack ./sketcher ./upscaler --out ./dist \\
+    --release-url https://github.com/o/tools/releases/download/2026-03/
+  lockstep pack ./sketcher --out ./dist --dry-run";
+
+#[derive(Debug, Args)]
+#[command(after_help = PACK_EXAMPLES)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
+pub(crate) struct Pack {
+    /// The folders, each with the files of one release and a tool.json that names it.
+    #[arg(required = true, value_name = "DIR")]
+    pub(crate) dirs: Vec<PathBuf>,
+    /// The folder for the archives and catalog.json; it is created if there is none.
+    #[arg(long, value_name = "DIST")]
+    pub(crate) out: PathBuf,
+    /// Where the archives will be uploaded to: the catalogue says for each where it is.
+    #[arg(long, value_name = "URL", value_parser = base_url)]
+    pub(crate) release_url: Option<Url>,
+    /// For a single DIR: the tool, instead of `tool_id` in its tool.json.
+    #[arg(long, value_name = "ID")]
+    pub(crate) tool_id: Option<ToolId>,
+    /// For a single DIR: the version, instead of `version` in its tool.json.
+    #[arg(long, value_name = "V")]
+    pub(crate) tool_version: Option<ReleaseVersion>,
+    /// Where the tools will be served, for the files' URLs; the default is the one of the format.
+    #[arg(long, value_name = "URL", value_parser = base_url)]
+    pub(crate) base_url: Option<Url>,
+    /// Date the manifests, in RFC 3339. Without, they have no date, and packing again gives the same bytes.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) created_at: Option<String>,
+    /// Replace archives that are there with other content. Nobody must have fetched them yet.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Let the catalogue name the packed release as the latest, also if it names a newer one.
+    #[arg(long)]
+    pub(crate) allow_downgrade: bool,
+    /// Only say what would be written.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print one JSON object on stdout, errors included.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -182,16 +250,25 @@ Examples:
   lockstep update --root /srv/sketcher \\
     --manifest http://hq:8080/api/v1/tools/sketcher/1.1.0/manifest.json
   lockstep update --root /srv/sketcher --manifest ./manifest.json \\
-    --mirror http://hq:8080/api/v1/tools/ --dry-run";
+    --mirror http://hq:8080/api/v1/tools/ --dry-run
+  lockstep update --root /srv/sketcher \\
+    --zip https://github.com/o/r/releases/download/v1.1.0/tool_sketcher_1.1.0.zip";
 
 #[derive(Debug, Args)]
 #[command(after_help = UPDATE_EXAMPLES)]
+#[command(group(ArgGroup::new("release").args(["manifest", "zip"]).required(true).multiple(true)))]
 pub(crate) struct Update {
     #[command(flatten)]
     pub(crate) place: Place,
     /// The manifest of the wanted release: an http:, https: or file: URL, or a path.
     #[arg(long, value_name = "URL|FILE", value_parser = manifest_url)]
-    pub(crate) manifest: Url,
+    pub(crate) manifest: Option<Url>,
+    /// The wanted release as a ZIP, `tool_<id>_<version>.zip`: a path, or the URL at a server that serves parts of files.
+    ///
+    /// Only its directory and the files that are missing are read, each proved by its hash. Alone, it gives the
+    /// manifest, too, and is asked first; beside --manifest, it is asked when all other sources have failed.
+    #[arg(long, value_name = "FILE|URL", value_parser = manifest_url)]
+    pub(crate) zip: Option<Url>,
     /// The base of a mirror to fetch files from; several are tried in this order.
     ///
     /// If none is given, the mirror that served the manifest is used. The manifest's own URLs come last.
@@ -279,6 +356,9 @@ pub(crate) struct Prune {
     /// How many releases to keep for rollback beside the active one.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) keep: usize,
+    /// Only say what would be deleted.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]
@@ -318,10 +398,8 @@ fn root(text: &str) -> Result<PathBuf, String> {
 fn base_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| error.to_string())?;
     match url.scheme() {
-        "http" | "https" | "file" => Ok(url),
-        _ => Err(
-            "a base is an http:, https: or file: URL, such as http://hq:8080/api/v1/tools/".into(),
-        ),
+        "http" | "https" => Ok(url),
+        _ => Err("a base is an http: or https: URL, such as http://hq:8080/api/v1/tools/".into()),
     }
 }
 
@@ -357,8 +435,8 @@ mod tests {
     }
 
     #[test]
-    fn a_mirror_without_a_scheme_is_refused() {
-        for text in ["hq:8080", "hq", "ftp://hq/"] {
+    fn a_mirror_that_is_not_http_is_refused() {
+        for text in ["hq:8080", "hq", "ftp://hq/", "file:///srv/tools/"] {
             assert!(base_url(text).is_err(), "{text}");
         }
     }

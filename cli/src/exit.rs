@@ -48,9 +48,25 @@ impl Failure {
     pub(crate) fn io(message: String, error: &dyn StdError) -> Self {
         let mut failure = Self::new("io", error);
         failure.kind = "io".into();
-        let cause = std::mem::replace(&mut failure.message, message);
-        failure.causes.insert(0, cause);
-        failure
+        failure.under(message)
+    }
+
+    /// Says more generally what failed; what was said becomes the cause.
+    pub(crate) fn under(mut self, message: String) -> Self {
+        let cause = std::mem::replace(&mut self.message, message);
+        self.causes.insert(0, cause);
+        self
+    }
+
+    /// Somebody stopped it. Where it was at that moment is of no interest to them.
+    fn cancelled(hint: &str) -> Self {
+        Self {
+            exit: Exit::Failed,
+            kind: "cancelled".into(),
+            message: "cancelled".into(),
+            causes: Vec::new(),
+            hint: Some(hint.into()),
+        }
     }
 
     /// A command that would do something that nobody means.
@@ -80,14 +96,8 @@ impl From<updater::Error> for Failure {
         use updater::ErrorKind;
 
         if error.kind() == ErrorKind::Cancelled {
-            // Where it was at that moment is of no interest to whoever stopped it.
-            return Self {
-                exit: Exit::Failed,
-                kind: "cancelled".into(),
-                message: "cancelled".into(),
-                causes: Vec::new(),
-                hint: Some("running it again goes on from here".into()),
-            };
+            // It says which release is active, if a release was on trial.
+            return Self::new(error.kind(), &error).with_hint("running it again goes on from here");
         }
         let failure = Self::new(error.kind(), &error).with_exit(match error.kind() {
             ErrorKind::Busy => Exit::Busy,
@@ -126,12 +136,19 @@ impl From<updater::Error> for Failure {
                 "check that the address can be reached, or name a mirror with --mirror; running again goes \
                  on from here"
             }
+            ErrorKind::Unauthorized => {
+                "the server wants credentials, which this command cannot send: use an address that needs none, or \
+                 another --mirror"
+            }
             ErrorKind::Damaged => "`lockstep repair` replaces damaged files of the active release",
             ErrorKind::Unhealthy => {
                 "find out why it does not work; --retry-failed tries the same release again"
             }
             ErrorKind::PermissionDenied => {
                 "run this as the user who owns the folder; its file system must not be read-only"
+            }
+            ErrorKind::Archive => {
+                "`lockstep pack` makes release ZIPs; check the address, or download the ZIP and name the file"
             }
             _ => return failure,
         };
@@ -143,6 +160,9 @@ impl From<mirror::Error> for Failure {
     fn from(error: mirror::Error) -> Self {
         use mirror::ErrorKind;
 
+        if error.kind() == ErrorKind::Cancelled {
+            return Self::cancelled("nothing was published; running it again starts over");
+        }
         let failure = Self::new(error.kind(), &error);
         match error.kind() {
             ErrorKind::Busy => failure
@@ -159,8 +179,38 @@ impl From<mirror::Error> for Failure {
     }
 }
 
+impl From<package::Error> for Failure {
+    fn from(error: package::Error) -> Self {
+        use package::ErrorKind;
+
+        if error.kind() == ErrorKind::Cancelled {
+            return Self::cancelled("nothing was written; running it again starts over");
+        }
+        let failure = Self::new(error.kind(), &error);
+        match error.kind() {
+            ErrorKind::Busy => failure
+                .with_exit(Exit::Busy)
+                .with_hint("wait until the other process has ended, then run this again"),
+            ErrorKind::Conflict => failure
+                .with_exit(Exit::Refused)
+                .with_hint("--force replaces it, if nobody has fetched it yet"),
+            ErrorKind::Policy => failure.with_exit(Exit::Refused),
+            ErrorKind::Place | ErrorKind::Duplicate => failure.with_exit(Exit::Usage),
+            ErrorKind::Catalog => failure
+                .with_hint("mend it, or move it away: a new one lists only what is packed now"),
+            ErrorKind::NoSpace => {
+                failure.with_hint("make room on the disk of the folder to pack into")
+            }
+            _ => failure,
+        }
+    }
+}
+
 impl From<manifest_core::Error> for Failure {
     fn from(error: manifest_core::Error) -> Self {
+        if error.kind() == manifest_core::ErrorKind::Cancelled {
+            return Self::cancelled("nothing was written; running it again starts over");
+        }
         let failure = Self::new(error.kind(), &error);
         match error.kind() {
             manifest_core::ErrorKind::Policy => failure.with_exit(Exit::Refused),

@@ -2,14 +2,13 @@
 
 use std::collections::HashSet;
 use std::io::{self, IsTerminal as _};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use updater::Event;
-
-use crate::output;
+use updater::{CancellationToken, Event};
 
 static BARS: LazyLock<MultiProgress> = LazyLock::new(|| {
     MultiProgress::with_draw_target(if io::stderr().is_terminal() {
@@ -24,7 +23,7 @@ pub(crate) fn aside<T>(write: impl FnOnce() -> T) -> T {
     BARS.suspend(write)
 }
 
-/// Hears the events of an updater. Bars appear with the first byte, and vanish on drop.
+/// Hears the events of an updater. Bars appear once there is something to do, and vanish on drop.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Progress(Arc<Inner>);
 
@@ -32,9 +31,6 @@ pub(crate) struct Progress(Arc<Inner>);
 struct Inner {
     fetching: OnceLock<ProgressBar>,
     hashing: OnceLock<ProgressBar>,
-    /// Bytes that will be hashed; 0 while that is not known.
-    to_hash: AtomicU64,
-    is_planned: AtomicBool,
     warnings: Mutex<Vec<String>>,
     waiting_for: Mutex<HashSet<String>>,
 }
@@ -43,11 +39,6 @@ impl Progress {
     pub(crate) fn observer(&self) -> impl Fn(&Event) + Send + Sync + 'static {
         let inner = self.0.clone();
         move |event| inner.hear(event)
-    }
-
-    /// Says how much is going to be hashed, unless a plan says it better.
-    pub(crate) fn expect_hashing(&self, bytes: u64) {
-        self.0.to_hash.store(bytes, Ordering::Relaxed);
     }
 
     /// Takes the bars off the screen.
@@ -78,23 +69,20 @@ impl Progress {
 impl Inner {
     fn hear(&self, event: &Event) {
         match event {
-            Event::Planned(plan) => {
-                self.is_planned.store(true, Ordering::Relaxed);
-                self.to_hash.store(plan.bytes_saved, Ordering::Relaxed);
-                if plan.bytes_to_download > 0 {
-                    self.fetching().set_length(plan.bytes_to_download);
-                }
+            Event::Progress(progress) => {
+                show(
+                    &self.fetching,
+                    "fetching",
+                    progress.bytes_fetched,
+                    progress.bytes_to_fetch,
+                );
+                show(
+                    &self.hashing,
+                    "hashing",
+                    progress.bytes_verified,
+                    progress.bytes_to_verify,
+                );
             }
-            Event::DownloadStarted { size, .. } if !self.is_planned.load(Ordering::Relaxed) => {
-                self.fetching().inc_length(*size);
-            }
-            Event::DownloadAdvanced {
-                received, resumed, ..
-            } => {
-                self.fetching().inc(received + resumed);
-            }
-            Event::DownloadSetBack { bytes, .. } => self.fetching().dec(*bytes),
-            Event::BytesVerified(bytes) => self.hashing().inc(*bytes),
             Event::DownloadWaiting { reason, wait, .. } => self.say_once(reason, *wait),
             Event::Warning(text) => {
                 if let Ok(mut warnings) = self.warnings.lock()
@@ -116,17 +104,14 @@ impl Inner {
             tracing::warn!("{reason}; trying again in {seconds:.1} s");
         }
     }
+}
 
-    fn fetching(&self) -> &ProgressBar {
-        self.fetching.get_or_init(|| BARS.add(bar("fetching", 0)))
-    }
-
-    fn hashing(&self) -> &ProgressBar {
-        self.hashing
-            .get_or_init(|| match self.to_hash.load(Ordering::Relaxed) {
-                0 => BARS.add(counter("hashing")),
-                bytes => BARS.add(bar("hashing", bytes)),
-            })
+/// A bar appears when there is something for it to show.
+fn show(bar: &OnceLock<ProgressBar>, name: &'static str, position: u64, length: u64) {
+    if length > 0 {
+        let bar = bar.get_or_init(|| BARS.add(hidden(name)));
+        bar.set_length(length);
+        bar.set_position(position);
     }
 }
 
@@ -140,44 +125,75 @@ impl Drop for Inner {
     }
 }
 
-fn bar(name: &'static str, length: u64) -> ProgressBar {
-    let style =
-        "{prefix:8} [{wide_bar}] {bytes:>10} of {total_bytes:10} {bytes_per_sec:>12}  {eta} left";
-    hidden(style, name, Some(length))
-}
-
-fn counter(name: &'static str) -> ProgressBar {
-    hidden("{prefix:8} {bytes:>10} {bytes_per_sec:>12}", name, None)
-}
-
 /// A bar that is drawn once it is among [`BARS`].
-fn hidden(template: &str, name: &'static str, length: Option<u64>) -> ProgressBar {
+fn hidden(name: &'static str) -> ProgressBar {
+    let template =
+        "{prefix:8} [{wide_bar}] {bytes:>10} of {total_bytes:10} {bytes_per_sec:>12}  {eta} left";
     let style = ProgressStyle::with_template(template)
-        .expect("the templates are constants that indicatif can read")
+        .expect("the template is a constant that indicatif can read")
         .progress_chars("=> ");
-    ProgressBar::with_draw_target(length, ProgressDrawTarget::hidden())
+    ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden())
         .with_style(style)
         .with_prefix(name)
 }
 
-/// Says that something is going on of which no progress is known, until it is dropped.
-#[must_use]
-pub(crate) struct Busy(ProgressBar);
-
-pub(crate) fn busy(what: &str) -> Busy {
-    let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}")
-        .expect("the template is a constant that indicatif can read");
-    let bar = BARS.add(
-        ProgressBar::new_spinner()
-            .with_style(style)
-            .with_message(output::clean(what)),
-    );
-    bar.enable_steady_tick(Duration::from_millis(100));
-    Busy(bar)
+/// Hears how far the reading of a folder is, and stops it when the token says so. The bar appears with the
+/// first byte, and vanishes on drop.
+#[derive(Debug)]
+pub(crate) struct FolderProgress<'c> {
+    what: &'static str,
+    cancel: &'c CancellationToken,
+    to_read: AtomicU64,
+    read: AtomicU64,
+    bar: OnceLock<ProgressBar>,
 }
 
-impl Drop for Busy {
+impl<'c> FolderProgress<'c> {
+    pub(crate) fn new(what: &'static str, cancel: &'c CancellationToken) -> Self {
+        Self {
+            what,
+            cancel,
+            to_read: AtomicU64::new(0),
+            read: AtomicU64::new(0),
+            bar: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn hear(&self, progress: manifest_core::ScanProgress) -> ControlFlow<()> {
+        match progress {
+            manifest_core::ScanProgress::Found { bytes, .. } => self.expect(bytes),
+            manifest_core::ScanProgress::Hashed(bytes) => self.advance(bytes),
+            _ => {}
+        }
+        self.go_on()
+    }
+
+    /// There are so many more bytes to read.
+    pub(crate) fn expect(&self, bytes: u64) {
+        self.to_read.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// So many more bytes were read.
+    pub(crate) fn advance(&self, bytes: u64) {
+        let read = self.read.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let to_read = self.to_read.load(Ordering::Relaxed);
+        show(&self.bar, self.what, read, to_read);
+    }
+
+    /// Whether nobody said stop.
+    pub(crate) fn go_on(&self) -> ControlFlow<()> {
+        if self.cancel.is_cancelled() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+}
+
+impl Drop for FolderProgress<'_> {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        if let Some(bar) = self.bar.get() {
+            bar.finish_and_clear();
+        }
     }
 }

@@ -6,6 +6,24 @@ use crate::totals::add;
 use crate::{Change, Download, Placement, Reuse, ReuseKind, Totals};
 
 /// What has to change for an installed release to become the target, borrowing the entries of both.
+///
+/// ```
+/// use delta_engine::Delta;
+/// use manifest_core::{FileEntry, Sha256Digest};
+///
+/// let file = |path: &str, content: &[u8]| {
+///     let digest = Sha256Digest::of(content);
+///     let url = format!("https://hq.example/{path}");
+///     Ok::<_, manifest_core::Error>(FileEntry::new(path.parse()?, digest, content.len() as u64, url))
+/// };
+/// let target = [file("a.bin", b"same")?, file("b.bin", b"same")?];
+///
+/// let first = Delta::between(&[], &target);
+/// assert_eq!(first.downloads().len(), 1); // one content, which becomes two files
+/// assert_eq!(first.downloads()[0].targets.len(), 2);
+/// assert!(Delta::between(&target, &target).is_empty());
+/// # Ok::<(), manifest_core::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Delta<'a> {
     downloads: Vec<Download<'a>>,

@@ -30,6 +30,8 @@
 //!   is reused, and a content that is nowhere is downloaded once, however many files hold it.
 //! - **Every target file appears exactly once**, in a [`Download`] or as a [`Reuse`]. Carrying both
 //!   out gives the target tree; what is in neither is in [`Delta::deletions`].
+//! - **A digest is believed.** Whether an installed file still has the content that its manifest says, the caller has to know: leave out
+//!   of the first list what is damaged.
 //! - **Pure.** No disk, no clock, no I/O. Entries are borrowed, never copied; the result depends on
 //!   nothing but the two lists.
 
@@ -40,3 +42,10 @@ mod totals;
 pub use delta::Delta;
 pub use plan::{Change, Download, Placement, Reuse, ReuseKind};
 pub use totals::Totals;
+
+// What programs rely on, checked by the compiler.
+const _: () = {
+    const fn cloned<T: Clone + Send + Sync + 'static>() {}
+    cloned::<Delta<'static>>();
+    cloned::<Totals>();
+};

@@ -12,7 +12,7 @@ use url::Url;
 pub enum ErrorKind {
     /// The server's answer contradicts itself, the request, or what is known about the file.
     Protocol,
-    /// More bytes came than the file has.
+    /// More bytes came than the file has, or there is more of something than a limit of ours allows.
     Limit,
     /// All bytes came, and their digest is not the expected one.
     Integrity,
@@ -28,6 +28,8 @@ pub enum ErrorKind {
     RangeNotSatisfiable,
     /// The connection could not be made, or broke.
     Network,
+    /// The name of the host could not be resolved: it is wrong, or there is no network.
+    UnknownHost,
     /// Refused by a rule of ours: host, scheme, redirect, kind of file.
     Policy,
     /// The local disk, or the quota on it, is full.
@@ -40,15 +42,19 @@ pub enum ErrorKind {
     Cancelled,
     /// No backend for this URL's scheme.
     Unsupported,
+    /// An archive is malformed, unsafe, or of a kind that is not read; or its server does not serve parts of it.
+    Archive,
 }
 
 impl ErrorKind {
     fn is_usually_temporary(self) -> bool {
-        matches!(self, Self::Stalled | Self::Network)
+        matches!(self, Self::Stalled | Self::Network | Self::UnknownHost)
     }
 }
 
 /// Why bytes could not be fetched. `Display` names the URL or file; the cause is in `source()`.
+///
+/// `{error}` says what failed, `{error:#}` and `{error:?}` with all its causes in one line.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -61,7 +67,8 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of this kind. [`ErrorKind::Network`] and [`ErrorKind::Stalled`] start as temporary, all others as permanent.
+    /// An error of this kind. [`ErrorKind::Network`], [`ErrorKind::UnknownHost`] and [`ErrorKind::Stalled`] start as temporary, all
+    /// others as permanent.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
@@ -78,6 +85,13 @@ impl Error {
     #[must_use]
     pub fn with_url(mut self, url: &Url) -> Self {
         self.0.url = Some(shown(url));
+        self
+    }
+
+    /// Leaves the URL out of the text, for who names it beside it.
+    #[must_use]
+    pub fn without_url(mut self) -> Self {
+        self.0.url = None;
         self
     }
 
@@ -118,9 +132,16 @@ impl Error {
         }
     }
 
-    pub(crate) fn also(mut self, addition: &str) -> Self {
-        self.0.message.push_str(addition);
-        self
+    /// What failed, with only the innermost cause.
+    pub(crate) fn brief(&self) -> String {
+        let mut root = self.source();
+        while let Some(cause) = root.and_then(StdError::source) {
+            root = Some(cause);
+        }
+        match root {
+            Some(root) => format!("{self} ({root})"),
+            None => self.to_string(),
+        }
     }
 
     /// What kind of thing went wrong.
@@ -182,21 +203,22 @@ impl fmt::Display for Error {
         if let Some(url) = &self.0.url {
             write!(formatter, "{url}: ")?;
         }
-        formatter.write_str(&self.0.message)
+        formatter.write_str(&self.0.message)?;
+        if formatter.alternate() {
+            let mut cause = self.source();
+            while let Some(error) = cause {
+                write!(formatter, ": {error}")?;
+                cause = error.source();
+            }
+        }
+        Ok(())
     }
 }
 
+/// As `{:#}`, so that what `main` returns, and what `unwrap` panics with, can be read.
 impl fmt::Debug for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Error")
-            .field("kind", &self.0.kind)
-            .field("url", &self.0.url)
-            .field("message", &self.0.message)
-            .field("temporary", &self.0.temporary)
-            .field("retry_after", &self.0.retry_after)
-            .field("source", &self.0.source)
-            .finish()
+        write!(formatter, "{self:#}")
     }
 }
 
@@ -222,6 +244,22 @@ mod tests {
             "https://host/a/b?…: the server answered 404"
         );
         assert!(!format!("{error:?}").contains("secret"));
+        assert_eq!(error.without_url().to_string(), "the server answered 404");
+    }
+
+    #[test]
+    fn the_alternate_text_has_all_causes() {
+        let url = Url::parse("https://host/a").unwrap();
+        let reset = std::io::Error::other("reset");
+        let broken = Error::new(ErrorKind::Network, "the body broke off").with_source(reset);
+        let error = Error::new(ErrorKind::Network, "no source is left")
+            .with_source(broken)
+            .with_url(&url);
+        assert_eq!(
+            format!("{error:#}"),
+            "https://host/a: no source is left: the body broke off: reset"
+        );
+        assert_eq!(format!("{error:?}"), format!("{error:#}"));
     }
 
     #[test]

@@ -20,7 +20,8 @@ const CHUNK: usize = 512 * 1024;
 /// Reads local files. Only regular files: a FIFO, socket or device is refused, and opening one never blocks.
 ///
 /// The path may lead through symbolic links; whoever may name `file:` URLs may name any file that this process can read, so do not
-/// hand it URLs from a manifest. The validator is made of size and modification time.
+/// hand it URLs from a manifest. The validator is made of size and modification time: a file that is written anew with the same size
+/// within one tick of its file system's clock, some milliseconds, is not noticed. A digest does.
 #[derive(Clone, Debug, Default)]
 pub struct FileDownloader {
     disk: Disk,
@@ -77,16 +78,17 @@ fn open(disk: &Disk, request: &Request) -> Result<Response, Error> {
     }
     file.seek(SeekFrom::Start(start))
         .map_err(|error| failed(ErrorKind::Io, "cannot be read".to_owned()).with_source(error))?;
+    let wanted = request.length().filter(|_| unchanged).unwrap_or(total);
     let mut reader = Reader {
         file,
-        left: total - start,
+        left: (total - start).min(wanted),
         url: url.clone(),
     };
     // The first bytes come along from here: a small file costs one hop.
     let first = reader.next()?;
     let rest = stream::try_unfold(reader, |mut reader| async {
         if reader.left == 0 {
-            return Ok(None);
+            return Ok(None); // without a hop
         }
         blocking(move || Ok(reader.next()?.map(|chunk| (chunk, reader)))).await
     });
@@ -103,8 +105,11 @@ struct Reader {
 }
 
 impl Reader {
-    /// The next bytes; `None` at the end, which comes early when the file has become shorter.
+    /// The next bytes; `None` at the end. One that comes early is an error: the file has become shorter.
     fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        if self.left == 0 {
+            return Ok(None);
+        }
         let mut chunk = Vec::with_capacity(self.left.min(CHUNK as u64) as usize);
         let read = (&mut self.file)
             .take(self.left.min(CHUNK as u64))
@@ -114,8 +119,18 @@ impl Reader {
                 .with_url(&self.url)
                 .with_source(error)
         })?;
+        if read == 0 {
+            let message = format!(
+                "became shorter while it was read: {} bytes are missing",
+                self.left
+            );
+            // Whoever shortened it may be writing it anew.
+            return Err(Error::new(ErrorKind::Io, message)
+                .temporary()
+                .with_url(&self.url));
+        }
         self.left -= read as u64;
-        Ok((read > 0).then(|| chunk.into()))
+        Ok(Some(chunk.into()))
     }
 }
 

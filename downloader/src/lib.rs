@@ -32,7 +32,7 @@
 //! # Two layers
 //!
 //! - [`Downloader`] is one method: open a URL at an offset, get a stream of bytes and what the source said about them. Backends:
-//!   `HttpDownloader`, [`FileDownloader`], [`MemoryDownloader`], and [`SchemeRouter`] to use several.
+//!   `HttpDownloader`, [`FileDownloader`], [`MemoryDownloader`], `ZipDownloader` on top of any of them, and [`SchemeRouter`] to use several.
 //! - [`Fetcher`] makes a verified file out of any `Downloader`: it resumes, retries, changes the source, limits and watches. A new
 //!   transport or a fake gets all of that.
 //!
@@ -57,6 +57,10 @@
 //! - `http`: `HttpDownloader`, by reqwest with rustls (ring, the platform's root certificates) and HTTP/2. Off by default, so that a program
 //!   with its own transport does not pay for it.
 //! - `mock`: `MockDownloader`, a `mockall` mock of the trait, for tests of programs that embed this crate.
+//! - `testing`: the module `testing`. For whoever writes a [`Downloader`]: a suite that checks each rule of the trait. For programs that use
+//!   one: `Faulty`, any downloader with faults at exact bytes, and `ScriptedDownloader`, which is told each answer. It needs no other crate.
+//! - `zip`: `ZipDownloader`, which takes single files out of a ZIP archive, local or at a server that knows Range requests. Off by default;
+//!   it brings `flate2` with `miniz_oxide`, and `crc32fast`.
 
 mod blocking;
 mod downloader;
@@ -73,11 +77,15 @@ mod progress;
 mod retry;
 mod router;
 mod stall;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod validator;
+#[cfg(feature = "zip")]
+mod zip;
 
 pub use downloader::{Body, Downloader, Request, Response};
 pub use error::{Error, ErrorKind};
-pub use fetch::{Fetched, Fetcher, PartialStore, Target};
+pub use fetch::{Fetched, Fetcher, PartialStore, Probed, Target, Unpinned};
 pub use file::FileDownloader;
 #[cfg(feature = "http")]
 pub use http::{HttpConfig, HttpDownloader};
@@ -90,3 +98,45 @@ pub use retry::{Jitter, RandomJitter, RetryPolicy};
 pub use router::SchemeRouter;
 pub use stall::StallPolicy;
 pub use validator::Validator;
+#[cfg(feature = "zip")]
+pub use zip::{ZipDownloader, ZipLimits};
+
+// What programs rely on, checked by the compiler.
+const _: () = {
+    const fn shared<T: Send + Sync + 'static>() {}
+    const fn cloned<T: Clone + Send + Sync + 'static>() {}
+    const fn sent<T: Send + 'static>() {}
+    cloned::<Fetcher>();
+    cloned::<Fetched>();
+    cloned::<PartialStore>();
+    cloned::<Target>();
+    cloned::<Request>();
+    cloned::<FileDownloader>();
+    cloned::<MemoryDownloader>();
+    cloned::<SchemeRouter>();
+    cloned::<HostPolicy>();
+    cloned::<RetryPolicy>();
+    cloned::<StallPolicy>();
+    cloned::<Validator>();
+    shared::<Error>();
+    sent::<Response>();
+    #[cfg(feature = "http")]
+    cloned::<HttpDownloader>();
+    #[cfg(feature = "zip")]
+    cloned::<ZipDownloader>();
+};
+
+// Every future can be spawned.
+const _: () = {
+    fn spawned<F: Future + Send + 'static>(_: F) {}
+    fn futures(fetcher: Fetcher, target: Target, store: PartialStore, url: url::Url) {
+        spawned(async move {
+            let never = tokio_util::sync::CancellationToken::new();
+            let sources = [url];
+            let small = fetcher.fetch_small(&sources[0], 0).await;
+            let file = fetcher.fetch(&target, &sources, &store, &(), &never).await;
+            small.map(|_| file)
+        });
+    }
+    let _ = futures;
+};

@@ -17,7 +17,24 @@ const CHUNK: usize = 64 * 1024;
 /// Serves bytes from memory, and counts. Clones share everything.
 ///
 /// It is stricter than a server has to be: an unknown URL is refused, user information is refused, and so are requests that make no sense
-/// (`if_range` without an offset, an expected size that is not the real one). Every content has a validator, its digest.
+/// (`if_range` with neither offset nor length, an expected size that is not the real one). Every content has a validator, its digest.
+///
+/// ```
+/// use downloader::{Downloader, MemoryDownloader, Request};
+/// use url::Url;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let memory = MemoryDownloader::new();
+/// let url = Url::parse("https://hq.example/model.bin")?;
+/// memory.insert(url.clone(), "0123456789");
+///
+/// let response = memory.open(&Request::new(url.clone()).with_offset(4)).await?;
+/// assert_eq!((response.start(), response.total()), (4, Some(10)));
+/// assert_eq!(memory.offsets(&url), [4]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct MemoryDownloader {
     shared: Arc<Shared>,
@@ -99,10 +116,10 @@ impl Downloader for MemoryDownloader {
             );
         };
         let total = bytes.len() as u64;
-        if request.if_range().is_some() && request.offset() == 0 {
+        if request.if_range().is_some() && request.offset() == 0 && request.length().is_none() {
             return refuse(
                 ErrorKind::Protocol,
-                "a request without an offset must not carry if_range",
+                "a request with neither offset nor length must not carry if_range",
             );
         }
         if request
@@ -125,7 +142,9 @@ impl Downloader for MemoryDownloader {
             );
         }
         let shared = Arc::clone(&self.shared);
-        let rest = bytes.slice(start as usize..);
+        let wanted = request.length().filter(|_| unchanged).unwrap_or(total);
+        let end = start + wanted.min(total - start);
+        let rest = bytes.slice(start as usize..end as usize);
         let body = stream::iter((0..rest.len()).step_by(CHUNK)).map(move |at| {
             let chunk = rest.slice(at..rest.len().min(at + CHUNK));
             shared

@@ -8,6 +8,17 @@ use crate::{Error, ErrorKind};
 
 /// Which HTTP(S) URLs may be asked. Every policy refuses other schemes and URLs with user information; check a manifest's URLs
 /// with it before the first request, the HTTP backend checks each request and each redirect again.
+///
+/// ```
+/// use downloader::HostPolicy;
+/// use url::Url;
+///
+/// let hosts = HostPolicy::only(["hq.example"]);
+/// assert!(hosts.check(&Url::parse("https://hq.example:8443/model.bin")?).is_ok());
+/// assert!(hosts.check(&Url::parse("https://elsewhere.example/model.bin")?).is_err());
+/// assert!(hosts.check(&Url::parse("https://me@hq.example/model.bin")?).is_err());
+/// # Ok::<(), url::ParseError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostPolicy {
     hosts: Option<BTreeSet<String>>,

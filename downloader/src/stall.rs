@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::{Error, ErrorKind};
 
-/// How slow a source may be. Only time spent waiting for the source counts: waiting for the disk does not, nor do waits between
+/// How slow a source may be: by default, not slower than 1,024 bytes per second over 30 s. Only time spent waiting for the source counts: waiting for the disk does not, nor do waits between
 /// attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StallPolicy {

@@ -9,6 +9,13 @@ const LONGEST: usize = 1024;
 
 /// A strong entity tag, quotes included (RFC 9110 section 8.8.3). Two answers of one URL with equal validators are bytes of the
 /// same representation and may be joined; weak tags promise less and are therefore no `Validator`.
+///
+/// ```
+/// use downloader::Validator;
+///
+/// assert!(Validator::from_etag("\"33a64df5\"").is_some());
+/// assert!(Validator::from_etag("W/\"33a64df5\"").is_none()); // weak: the bytes may differ
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Validator(String);

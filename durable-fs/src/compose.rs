@@ -11,8 +11,22 @@ use crate::{Dir, Error, ErrorKind, FileKind, FileWriter, Operation, Replace, Res
 pub const TEMPORARY_PREFIX: &str = ".lockstep-";
 
 const COPY_BUFFER: usize = 256 * 1024;
+/// A file that it is tried with whether files can be cloned: one block of most file systems.
+const CLONED_BYTES: usize = 4096;
 
 /// How a file may come to a second place.
+///
+/// ```
+/// use durable_fs::{Disk, LinkPolicy};
+///
+/// let folder = tempfile::tempdir()?;
+/// let root = Disk::real().open_dir(folder.path())?;
+/// root.create_file("model")?.write_bytes(b"weights")?;
+/// let placed = root.place("model", &root, "again", LinkPolicy::Share)?;
+/// println!("{placed:?}"); // Cloned, Linked or Copied: as the file system can
+/// assert_eq!(root.read("again", 100)?, b"weights");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LinkPolicy {
@@ -226,6 +240,25 @@ impl Dir {
             }
         }
         from.copy(name, &to, to_name).map(|_| Placed::Copied)
+    }
+
+    /// Whether files in this folder can be cloned: tried with two small ones, which are removed again.
+    ///
+    /// # Errors
+    /// Whatever creating, writing and removing a file can fail with.
+    pub fn can_clone(&self) -> Result<bool> {
+        if !platform::HAS_REFLINK || !self.disk().may_reflink() {
+            return Ok(false);
+        }
+        let (one, other) = (fresh_name(TEMPORARY_PREFIX), fresh_name(TEMPORARY_PREFIX));
+        let tried = self.create_file(&one).and_then(|mut file| {
+            // An empty file has no blocks that could not be shared.
+            file.write_bytes(&[0; CLONED_BYTES])?;
+            self.reflink(one.as_ref(), self, other.as_ref())
+        });
+        let removed = self.remove_tree(&one).and(self.remove_tree(&other));
+        let can_clone = tried?;
+        removed.map(|()| can_clone)
     }
 
     /// Clones a file's blocks into a new one. `false`, and nothing done, where that is not possible.

@@ -31,6 +31,23 @@ pub enum Executable {
 ///
 /// Every `relative` argument is a path of plain components, resolved from this handle. No component
 /// is followed if it is a symbolic link, so an operation never leaves the folder. Cloning is cheap.
+///
+/// ```
+/// use durable_fs::{Disk, ErrorKind, Replace};
+///
+/// let folder = tempfile::tempdir()?;
+/// let root = Disk::real().open_dir(folder.path())?;
+/// let staging = root.create_dir_all("staging/v2")?;
+/// let mut file = staging.create_file("main.py")?;
+/// file.write_bytes(b"print()")?;
+/// root.sync_tree()?; // contents and names are durable
+/// root.rename("staging/v2", &root, "v2", Replace::Refuse)?;
+/// root.sync()?; // so is the new name
+///
+/// let outside = root.create_file("../outside").unwrap_err();
+/// assert_eq!(outside.kind(), ErrorKind::InvalidPath);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Dir {
     handle: Arc<cap_std::fs::Dir>,
@@ -83,7 +100,8 @@ impl Dir {
     }
 
     fn open_child(&self, name: &OsStr) -> Result<Self> {
-        match platform::open_dir(&self.handle, name) {
+        let asked = self.disk.ask_to_open(|| self.full(name));
+        match asked.and_then(|()| platform::open_dir(&self.handle, name)) {
             Ok(handle) => Ok(Self::new(handle, self.full(name), self.disk.clone())),
             Err(error) => Err(Error::new(Operation::Read, self.full(name), error)),
         }

@@ -6,6 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::{Dir, Effect, Error, Observer, Operation, Result, Verdict};
 
 /// A disk: the real one, or the real one with an [`Observer`] in front of it. Cloning is cheap.
+///
+/// ```
+/// use durable_fs::Disk;
+///
+/// let folder = tempfile::tempdir()?;
+/// let store = Disk::real().create_dir_all(folder.path().join("a/b"))?; // durable on return
+/// store.replace_file("note", b"text")?;
+/// assert_eq!(Disk::real().open_dir(store.path())?.read("note", 100)?, b"text");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Disk {
     observer: Option<Arc<dyn Observer>>,
@@ -78,6 +88,17 @@ impl Disk {
 
     pub(crate) fn set_no_reflink(&self) {
         self.no_reflink.store(true, Ordering::Relaxed);
+    }
+
+    /// Asks the observer whether something may be opened for reading.
+    pub(crate) fn ask_to_open(&self, path: impl FnOnce() -> PathBuf) -> io::Result<()> {
+        match &self.observer {
+            Some(observer) => match observer.before_open(&path()) {
+                Verdict::Fail(error) => Err(error),
+                _ => Ok(()),
+            },
+            None => Ok(()),
+        }
     }
 
     /// Performs one effect, showing it to the observer. `names` is only asked where somebody looks.

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Operation {
-    /// Opening or reading: never an [`Effect`], only named in errors.
+    /// Opening or reading: never an [`Effect`], only named in errors. See [`Observer::before_open`].
     Read,
     /// Creates an empty file under a new name.
     CreateFile,
@@ -93,14 +93,65 @@ pub enum Verdict {
 }
 
 /// Sees every effect on a disk, and may make it fail. For tests.
+///
+/// ```
+/// use std::io;
+/// use std::sync::Arc;
+///
+/// use durable_fs::{Disk, Effect, ErrorKind, Observer, Operation, Verdict};
+///
+/// /// A disk that is full.
+/// #[derive(Debug)]
+/// struct Full;
+///
+/// impl Observer for Full {
+///     fn before(&self, effect: &Effect<'_>) -> Verdict {
+///         match effect.operation {
+///             Operation::Write => Verdict::Fail(io::ErrorKind::StorageFull.into()),
+///             _ => Verdict::Proceed,
+///         }
+///     }
+///
+///     fn after(&self, _: &Effect<'_>) {}
+/// }
+///
+/// let folder = tempfile::tempdir()?;
+/// let root = Disk::observed(Arc::new(Full)).open_dir(folder.path())?;
+/// let error = root.replace_file("current.txt", b"v2.4.1").unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::NoSpace);
+/// assert!(!folder.path().join("current.txt").exists());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Observer: Send + Sync + fmt::Debug {
     /// Called before each effect.
     fn before(&self, effect: &Effect<'_>) -> Verdict;
     /// Called after each effect that succeeded.
     fn after(&self, effect: &Effect<'_>);
+    /// Called before a file or folder below an open folder is opened for reading, which changes nothing and
+    /// so is no effect. Only for an observer that makes this fail; the others let everything be opened.
+    fn before_open(&self, path: &Path) -> Verdict {
+        let _ = path;
+        Verdict::Proceed
+    }
 }
 
 /// An [`Observer`] that keeps a list of every effect that succeeded.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use durable_fs::{Disk, Operation, Recorder};
+///
+/// let folder = tempfile::tempdir()?;
+/// let recorder = Arc::new(Recorder::new());
+/// let root = Disk::observed(recorder.clone()).open_dir(folder.path())?;
+/// root.replace_file("current.txt", b"v2.4.1")?;
+///
+/// let operations: Vec<Operation> = recorder.effects().into_iter().map(|(operation, ..)| operation).collect();
+/// assert_eq!(operations.last(), Some(&Operation::SyncDir));
+/// assert_eq!(recorder.count(Operation::Rename, folder.path()), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct Recorder(Mutex<Vec<(Operation, PathBuf, Option<PathBuf>)>>);
 

@@ -42,6 +42,8 @@ pub enum ErrorKind {
 }
 
 /// Why the disk did not do what was asked.
+///
+/// `{error}` says what failed, `{error:#}` and `{error:?}` with all its causes in one line.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -154,19 +156,18 @@ impl fmt::Display for Error {
             self.0.operation,
             self.0.path.display(),
             self.0.note
-        )
+        )?;
+        match &self.0.source {
+            Some(source) if formatter.alternate() => write!(formatter, ": {source}"),
+            _ => Ok(()),
+        }
     }
 }
 
+/// As `{:#}`, so that what `main` returns, and what `unwrap` panics with, can be read.
 impl fmt::Debug for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Error")
-            .field("kind", &self.0.kind)
-            .field("operation", &self.0.operation)
-            .field("path", &self.0.path)
-            .field("source", &self.0.source)
-            .finish()
+        write!(formatter, "{self:#}")
     }
 }
 
@@ -199,6 +200,7 @@ mod tests {
     fn debug_shows_the_cause_which_display_leaves_to_the_chain() {
         let error = Error::new(Operation::Rename, "a/b", io::ErrorKind::StorageFull.into());
         assert_eq!(error.to_string(), "cannot rename a/b");
-        assert!(format!("{error:?}").contains("StorageFull"));
+        assert_eq!(format!("{error:#}"), "cannot rename a/b: no storage space");
+        assert_eq!(format!("{error:?}"), format!("{error:#}"));
     }
 }

@@ -22,6 +22,13 @@
 //!   returns. Most effects are durable only after [`Dir::sync`], [`FileWriter::sync`] or
 //!   [`Dir::sync_tree`]; [`Dir::replace_file`] and [`Dir::append_line`] are durable on return.
 //!
+//! # Overview
+//!
+//! [`Disk`] opens a folder; everything else is done on a [`Dir`]. It reads ([`Dir::read`], [`Dir::entries`], [`Dir::metadata`]), makes
+//! single effects ([`Dir::create_file`], [`Dir::rename`], [`Dir::exchange`], [`Dir::hard_link`]) and whole operations
+//! ([`Dir::replace_file`], [`Dir::place`], [`Dir::copy`], [`Dir::trash`], [`Dir::remove_tree`]), and locks ([`Dir::try_lock`]). In
+//! tests, [`Disk::observed`] takes an [`Observer`], for instance a [`Recorder`].
+//!
 //! # What is not guaranteed
 //!
 //! Another process that may write to the same folders can still change a file's content between two
@@ -47,3 +54,15 @@ pub use error::{Error, ErrorKind, Result};
 pub use file::FileWriter;
 pub use lock::Lock;
 pub use look::{DirEntry, FileKind, KEEPS_EXECUTABLE, Metadata};
+
+// What programs rely on, checked by the compiler.
+const _: () = {
+    const fn shared<T: Send + Sync + 'static>() {}
+    const fn cloned<T: Clone + Send + Sync + 'static>() {}
+    cloned::<Disk>();
+    cloned::<Dir>();
+    shared::<Error>();
+    shared::<FileWriter>();
+    shared::<Lock>();
+    shared::<std::sync::Arc<dyn Observer>>();
+};

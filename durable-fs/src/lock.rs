@@ -6,6 +6,19 @@ use cap_std::fs::OpenOptions;
 use crate::{Dir, Error, Operation, Result, platform};
 
 /// An exclusive lock, held until it is dropped or the process dies.
+///
+/// ```
+/// use durable_fs::Disk;
+///
+/// let folder = tempfile::tempdir()?;
+/// let root = Disk::real().open_dir(folder.path())?;
+/// let lock = root.try_lock("lock")?;
+/// assert!(lock.is_some());
+/// assert!(root.try_lock("lock")?.is_none()); // somebody has it
+/// drop(lock);
+/// assert!(root.try_lock("lock")?.is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Lock(File);
 

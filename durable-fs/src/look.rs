@@ -101,6 +101,10 @@ impl Dir {
         let failed = |error| Error::new(operation, self.path().join(name), error);
         options.follow(FollowSymlinks::No);
         platform::never_block(&mut options);
+        if operation == Operation::Read {
+            let asked = self.disk().ask_to_open(|| self.path().join(name));
+            asked.map_err(failed)?;
+        }
         let file = self
             .handle()
             .open_with(name, &options)

@@ -16,6 +16,9 @@ pub struct Installed {
 }
 
 /// The release that HQ wants workers to run.
+///
+/// Both are compared. A manifest's hash covers its version, so who has the hash only compares that with the hash of the
+/// manifest that is installed; the version tells a worker that is behind from one whose release was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Required {
     /// Its version.
@@ -27,10 +30,23 @@ pub struct Required {
 /// Compares what is installed, if anything is, with what is required.
 ///
 /// Versions are equal as [`ReleaseVersion`]s are: `v2.4.1` is `2.4.1`, but `2.4` is not `2.4.0`.
+///
+/// ```
+/// use eligibility::{Installed, Reason, Required, assess};
+/// use manifest_core::Sha256Digest;
+///
+/// let required = Required { version: "2.4.1".parse()?, manifest_hash: Sha256Digest::of(b"new") };
+/// let installed = Installed { version: "2.4.1".parse()?, manifest_hash: Sha256Digest::of(b"old") };
+/// let answer = assess(Some(&installed), &required); // the same version with other content
+/// assert!(matches!(answer.reasons(), [Reason::ManifestHashDiffers { .. }]));
+/// # Ok::<(), manifest_core::Error>(())
+/// ```
 #[must_use]
 pub fn assess(installed: Option<&Installed>, required: &Required) -> Eligibility {
     let Some(installed) = installed else {
-        return Eligibility::NoInstallation;
+        return Eligibility::NoInstallation {
+            reasons: Vec::new(),
+        };
     };
     let mut reasons = Vec::new();
     if installed.version != required.version {
@@ -56,6 +72,18 @@ pub fn assess(installed: Option<&Installed>, required: &Required) -> Eligibility
 ///
 /// Serialises as `{"status": "OUTDATED", "reasons": ["version 2.4.0 is installed, …"]}`; the
 /// reasons are for people, programs read [`Status`].
+///
+/// ```
+/// use eligibility::{Required, assess};
+/// use manifest_core::Sha256Digest;
+///
+/// let manifest_hash = Sha256Digest::of(b"the manifest");
+/// let required = Required { version: "2.4.1".parse()?, manifest_hash };
+/// let answer = assess(None, &required);
+/// assert_eq!(answer.as_str(), "NO_INSTALLATION"); // on the wire
+/// assert!(!answer.may_take_network_jobs() && !answer.may_run_local_jobs());
+/// # Ok::<(), manifest_core::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Eligibility {
@@ -66,18 +94,29 @@ pub enum Eligibility {
         /// How it differs; never empty.
         reasons: Vec<Reason>,
     },
-    /// Nothing is installed.
-    NoInstallation,
+    /// Nothing is installed, or nothing that can be used.
+    NoInstallation {
+        /// Why what is there does not count; empty if nothing is there.
+        reasons: Vec<Reason>,
+    },
 }
 
 impl Eligibility {
+    /// The answer of a worker on which something is installed that cannot be used, with the reason in words.
+    #[must_use]
+    pub fn unusable(why: impl Into<String>) -> Self {
+        Self::NoInstallation {
+            reasons: vec![Reason::Unusable(why.into())],
+        }
+    }
+
     /// The word for the wire, without reasons.
     #[must_use]
     pub fn status(&self) -> Status {
         match self {
             Self::Eligible => Status::Eligible,
             Self::Outdated { .. } => Status::Outdated,
-            Self::NoInstallation => Status::NoInstallation,
+            Self::NoInstallation { .. } => Status::NoInstallation,
         }
     }
 
@@ -87,12 +126,13 @@ impl Eligibility {
         self.status().as_str()
     }
 
-    /// How the installed release differs from the required one; empty unless it is outdated.
+    /// How the installed release differs from the required one, or why what is installed cannot be used; empty
+    /// if it is eligible or if nothing is there.
     #[must_use]
     pub fn reasons(&self) -> &[Reason] {
         match self {
-            Self::Outdated { reasons } => reasons,
-            Self::Eligible | Self::NoInstallation => &[],
+            Self::Outdated { reasons } | Self::NoInstallation { reasons } => reasons,
+            Self::Eligible => &[],
         }
     }
 
@@ -137,7 +177,7 @@ impl Serialize for Eligibility {
     }
 }
 
-/// One way in which the installed release is not the required one.
+/// One way in which what is installed is not the required release.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
@@ -155,6 +195,8 @@ pub enum Reason {
         /// The hash that should be.
         required: Sha256Digest,
     },
+    /// It cannot be used; in words.
+    Unusable(String),
 }
 
 impl fmt::Display for Reason {
@@ -174,6 +216,7 @@ impl fmt::Display for Reason {
                 formatter,
                 "the installed manifest has the hash {installed}, {required} is required"
             ),
+            Self::Unusable(why) => formatter.write_str(why),
         }
     }
 }
@@ -250,9 +293,22 @@ mod tests {
     #[test]
     fn without_an_installation_nothing_runs() {
         let answer = assess(None, &required("2.4.1", "m"));
-        assert_eq!(answer, Eligibility::NoInstallation);
+        assert_eq!(answer.status(), Status::NoInstallation);
+        assert_eq!(answer.reasons(), []);
         assert!(!answer.may_take_network_jobs() && !answer.may_run_local_jobs());
         assert_eq!(answer.to_string(), "NO_INSTALLATION");
+    }
+
+    #[test]
+    fn what_cannot_be_used_counts_as_nothing_and_says_why() {
+        let answer = Eligibility::unusable("current.txt is empty");
+        assert_eq!(answer.status(), Status::NoInstallation);
+        assert_eq!(answer.as_str(), "NO_INSTALLATION");
+        assert!(!answer.may_take_network_jobs() && !answer.may_run_local_jobs());
+        assert_eq!(answer.to_string(), "NO_INSTALLATION: current.txt is empty");
+        let json =
+            serde_json::json!({"status": "NO_INSTALLATION", "reasons": ["current.txt is empty"]});
+        assert_eq!(serde_json::to_value(&answer).unwrap(), json);
     }
 
     #[test]
@@ -283,7 +339,7 @@ mod tests {
             })
         );
         assert_eq!(
-            json(&Eligibility::NoInstallation),
+            json(&assess(None, &required("2.4.1", "m"))),
             serde_json::json!({"status": "NO_INSTALLATION", "reasons": []})
         );
     }

@@ -8,7 +8,7 @@ pub enum ErrorKind {
     Status,
 }
 
-/// Why a text from the wire was refused.
+/// Why a text from the wire was refused. It has no cause: `{error}` says all, and so does `{error:?}`.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -34,14 +34,22 @@ impl fmt::Display for Error {
     }
 }
 
+/// As `{:#}`, so that what `main` returns, and what `unwrap` panics with, can be read.
 impl fmt::Debug for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Error")
-            .field("kind", &self.0.kind)
-            .field("message", &self.0.message)
-            .finish()
+        write!(formatter, "{self:#}")
     }
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_debug_text_is_for_people() {
+        let error = Error::new(ErrorKind::Status, "\"SOON\" is no status".to_owned());
+        assert_eq!(format!("{error:?}"), "\"SOON\" is no status");
+    }
+}

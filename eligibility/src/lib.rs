@@ -24,6 +24,8 @@
 //!   required manifest hash. A newer version is as wrong as an older one: results must be
 //!   comparable across the fleet.
 //! - **Local work goes on.** Whatever HQ requires, a worker that has a release runs local jobs.
+//! - **Not verified.** Version and hash are what somebody says. Whether the installed files are what the manifest says is another
+//!   question, which `updater::Updater::verify` answers.
 //! - **Pure.** Whoever calls reads what is installed and hears what is required; this crate only
 //!   compares. HQ does so when it assigns a job, a worker before it asks for one.
 
@@ -34,3 +36,14 @@ mod status;
 pub use assessment::{Eligibility, Installed, Reason, Required, assess};
 pub use error::{Error, ErrorKind};
 pub use status::Status;
+
+// What programs rely on, checked by the compiler.
+const _: () = {
+    const fn shared<T: Send + Sync + 'static>() {}
+    const fn cloned<T: Clone + Send + Sync + 'static>() {}
+    cloned::<Eligibility>();
+    cloned::<Installed>();
+    cloned::<Required>();
+    cloned::<Status>();
+    shared::<Error>();
+};

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs};
 
-use lockstep_examples::{explain, human, tool_json, write_sample};
-use manifest_core::{Manifest, ScanOptions, scan};
+use lockstep_examples::{explain, human, write_sample};
+use manifest_core::{Manifest, ReleaseVersion, ScanOptions, ToolJson, scan};
 use mirror::{RunningServer, Server, Store};
 use updater::{CancellationToken, Disk, Report, Required, TrustPolicy, Updater};
 
@@ -50,9 +50,7 @@ fn run() -> Result<()> {
         println!("HQ serves at {}\n", server.base_url());
 
         let root = work.path().join("worker");
-        let updater = Updater::builder(&root)
-            .with_mirrors([server.base_url()])
-            .build()?;
+        let updater = Updater::builder(&root).build()?;
         show_report("installed", &install(&updater, &server, &first).await?);
 
         // Somebody works with the tool, and leaves a file in the middle of it.
@@ -82,19 +80,21 @@ fn run() -> Result<()> {
 
 /// Publishes the two folders as two releases of one tool.
 fn publish(store: &Store, folders: [&Path; 2]) -> Result<[Manifest; 2]> {
-    let tool_id = folders
-        .iter()
-        .find_map(|folder| tool_json(folder, "tool_id"));
-    let tool_id = tool_id.as_deref().unwrap_or("tool");
-    // A published release never changes, so the second one needs a version of its own.
-    let versions = match folders.map(|folder| tool_json(folder, "version")) {
-        [Some(old), Some(new)] if old != new => [old, new],
-        _ => ["1".to_owned(), "2".to_owned()],
+    let [old, new] = folders.map(ToolJson::read);
+    let (old, new) = (old?.unwrap_or_default(), new?.unwrap_or_default());
+    let tool_id = match old.tool_id.or(new.tool_id) {
+        Some(id) => id,
+        None => "tool".parse()?,
     };
-    let publish_one = |folder: &Path, version: &str| -> Result<Manifest> {
+    // A published release never changes, so the second one needs a version of its own.
+    let versions = match (old.version, new.version) {
+        (Some(old), Some(new)) if old != new => [old, new],
+        _ => ["1".parse()?, "2".parse()?],
+    };
+    let publish_one = |folder: &Path, version: &ReleaseVersion| -> Result<Manifest> {
         let options = ScanOptions::new()
-            .with_tool_id(tool_id.parse()?)
-            .with_tool_version(version.parse()?);
+            .with_tool_id(tool_id.clone())
+            .with_tool_version(version.clone());
         let manifest = scan(folder, &options)?.manifest;
         let published = store.publish(&manifest, &Disk::real().open_dir(folder)?)?;
         println!(
@@ -116,10 +116,9 @@ async fn install(updater: &Updater, hq: &RunningServer, release: &Manifest) -> R
     let cancel = CancellationToken::new(); // here, nobody cancels
     let (tool, version) = (release.tool_id(), release.tool_version());
     let url = format!("{}{tool}/{version}/manifest.json", hq.base_url());
-    let manifest = updater.fetch_manifest(&url.parse()?, &cancel).await?;
     // The hash came by another way than the manifest: a forged manifest ends here.
-    let trusted = TrustPolicy::Pinned(release.manifest_hash()).trust(manifest)?;
-    Ok(updater.apply(&trusted, &cancel).await?)
+    let trust = TrustPolicy::Pinned(release.manifest_hash());
+    Ok(updater.update(&url.parse()?, &trust, &cancel).await?)
 }
 
 fn active_folder(root: &Path, release: &Manifest) -> PathBuf {

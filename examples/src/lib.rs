@@ -5,10 +5,32 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// The code in the README is compiled and run.
+/// The code in the README and in the pages of `docs/` is compiled and run.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
+mod pages {
+    macro_rules! pages {
+        ($($name:ident: $path:literal,)*) => {
+            $(#[doc = include_str!(concat!("../../", $path))] struct $name;)*
+        };
+    }
+
+    pages! {
+        Readme: "README.md",
+        FromThePythonUpdater: "docs/from-the-python-updater.md",
+        HealthAndRollback: "docs/health-and-rollback.md",
+        InstallFromZip: "docs/install-from-zip.md",
+        ManifestOnly: "docs/manifest-only.md",
+        OwnTransport: "docs/own-transport.md",
+        ProgressAndStop: "docs/progress-and-stop.md",
+        PublishFromCi: "docs/publish-from-ci.md",
+        RunAWorker: "docs/run-a-worker.md",
+        ServeReleases: "docs/serve-releases.md",
+        TestWithoutNetwork: "docs/test-without-network.md",
+        Troubleshooting: "docs/troubleshooting.md",
+        UpdateATool: "docs/update-a-tool.md",
+        VerifyAndRepair: "docs/verify-and-repair.md",
+    }
+}
 
 /// Writes two releases of a sample tool into `old` and `new`. The second changes one small script, adds
 /// one and removes one; its model of 64 MiB is the same.
@@ -40,14 +62,6 @@ pub fn write_sample(old: &Path, new: &Path) -> io::Result<()> {
         new.join("upscale.py"),
         "print('only in the second release')\n",
     )
-}
-
-/// A text field of the `tool.json` in a folder, if there is one.
-#[must_use]
-pub fn tool_json(folder: &Path, field: &str) -> Option<String> {
-    let bytes = fs::read(folder.join("tool.json")).ok()?;
-    let tool: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
-    Some(tool.get(field)?.as_str()?.to_owned())
 }
 
 /// `67108864` as `64.0 MiB`.
@@ -101,14 +115,5 @@ mod tests {
         let cause = io::Error::other("no space");
         let error = io::Error::other(cause);
         assert!(explain(&error).starts_with("error: no space"));
-    }
-
-    #[test]
-    fn tool_json_may_be_missing_or_wrong() {
-        let folder = tempfile::tempdir().unwrap();
-        assert_eq!(tool_json(folder.path(), "version"), None);
-        fs::write(folder.path().join("tool.json"), r#"{"version": "2.0"}"#).unwrap();
-        assert_eq!(tool_json(folder.path(), "version").as_deref(), Some("2.0"));
-        assert_eq!(tool_json(folder.path(), "tool_id"), None);
     }
 }

@@ -30,6 +30,15 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 ///
 /// # Errors
 /// [`ErrorKind::Policy`] if `base` cannot have a path (`mailto:`, `data:`).
+///
+/// ```
+/// use manifest_core::file_url;
+///
+/// let mirror = "https://mirror.example/tools/".parse().unwrap();
+/// let url = file_url(&mirror, &"sketcher".parse()?, &"v1.2.0".parse()?, &"a b/c.txt".parse()?)?;
+/// assert_eq!(url.as_str(), "https://mirror.example/tools/sketcher/1.2.0/files/a%20b/c.txt");
+/// # Ok::<(), manifest_core::Error>(())
+/// ```
 pub fn file_url(
     base: &Url,
     tool: &ToolId,
@@ -96,6 +105,23 @@ impl ManifestBuilder {
             fields: Map::new(),
             limits: Limits::default(),
         }
+    }
+
+    /// Starts from a release that is described already, to describe it otherwise: every field but the
+    /// signature, which would be another's, and every file with its URL.
+    #[must_use]
+    pub fn from_manifest(manifest: &Manifest) -> Self {
+        let mut builder = Self::new(manifest.tool_id().clone(), manifest.tool_version().clone());
+        builder.fields.clone_from(manifest.document());
+        builder.fields.remove("signature");
+        builder.fields.remove("manifest_hash");
+        builder.files = manifest
+            .files()
+            .iter()
+            .cloned()
+            .map(NewFile::Entry)
+            .collect();
+        builder
     }
 
     /// Where the files will be served; see [`file_url`].

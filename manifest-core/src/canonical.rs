@@ -14,6 +14,15 @@ use crate::{Error, ErrorKind};
 /// [`ErrorKind::Manifest`] if the value holds a number that JSON cannot write.
 ///
 /// [RFC 8785]: https://www.rfc-editor.org/rfc/rfc8785
+///
+/// ```
+/// use manifest_core::canonical_json;
+/// use serde_json::json;
+///
+/// let bytes = canonical_json(&json!({"b": "é", "a": [1.0, null]}))?;
+/// assert_eq!(bytes, r#"{"a":[1,null],"b":"é"}"#.as_bytes());
+/// # Ok::<(), manifest_core::Error>(())
+/// ```
 pub fn canonical_json(value: &Value) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     write_value(value, &mut bytes).map_err(|error| {

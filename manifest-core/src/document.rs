@@ -38,7 +38,16 @@ pub struct Dependencies {
 pub struct FlashGpuConfig {
     /// Whether the tool wants a warm-up.
     pub enabled: bool,
-    /// The script to run, relative to the release.
+    /// The script to run, relative to the release: safe as the path of a file on every platform.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(
+            length(min = 1, max = 1024),
+            regex(
+                pattern = r#"^[^/\\:<>"|?*\u0000-\u001f\u007f]+(/[^/\\:<>"|?*\u0000-\u001f\u007f]+)*$"#
+            )
+        )
+    )]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warmup_script: Option<String>,
     /// Globs of what the script leaves in `cache/`.
@@ -64,7 +73,16 @@ pub struct Frontend {
     /// What kind it is.
     #[serde(rename = "type")]
     pub kind: FrontendType,
-    /// The page to open.
+    /// The page to open: safe as the path of a file on every platform.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(
+            length(min = 1, max = 1024),
+            regex(
+                pattern = r#"^[^/\\:<>"|?*\u0000-\u001f\u007f]+(/[^/\\:<>"|?*\u0000-\u001f\u007f]+)*$"#
+            )
+        )
+    )]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<String>,
     /// The archive that holds it.

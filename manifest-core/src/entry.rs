@@ -7,6 +7,15 @@ use crate::document::FileRecord;
 use crate::{ReleasePath, Sha256Digest};
 
 /// One file of a release.
+///
+/// ```
+/// use manifest_core::{FileEntry, Sha256Digest};
+///
+/// let digest = Sha256Digest::of(b"print()");
+/// let entry = FileEntry::new("main.py".parse()?, digest, 7, "https://hq.example/main.py").with_executable(true);
+/// assert_eq!(entry.path().as_str(), "main.py");
+/// # Ok::<(), manifest_core::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct FileEntry {
     pub(crate) path: ReleasePath,

@@ -1,6 +1,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use serde_path_to_error::Segment;
+
 /// What kind of refusal an [`Error`] is. Callers branch on this, never on the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -20,6 +22,8 @@ pub enum ErrorKind {
     Policy,
     /// `manifest_hash` does not match the content.
     Hash,
+    /// The caller stopped the operation.
+    Cancelled,
     /// Reading a folder or file failed.
     Io,
 }
@@ -28,6 +32,7 @@ pub enum ErrorKind {
 ///
 /// The text names the field (as a JSON pointer), the path or the URL; the cause, where there is
 /// one, is in [`source`](StdError::source).
+/// `{error}` says what failed, `{error:#}` and `{error:?}` with all its causes in one line.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -51,6 +56,10 @@ impl Error {
         Self::new(ErrorKind::Io, message).with_source(source)
     }
 
+    pub(crate) fn cancelled() -> Self {
+        Self::new(ErrorKind::Cancelled, "stopped as asked")
+    }
+
     pub(crate) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.0.source = Some(Box::new(source));
         self
@@ -59,6 +68,12 @@ impl Error {
     /// Says where in the document the problem is. The innermost position wins.
     pub(crate) fn at(mut self, pointer: impl Into<String>) -> Self {
         self.0.pointer.get_or_insert_with(|| pointer.into());
+        self
+    }
+
+    /// The error without its place: for who says the place otherwise.
+    pub(crate) fn without_pointer(mut self) -> Self {
+        self.0.pointer = None;
         self
     }
 
@@ -86,20 +101,37 @@ impl fmt::Display for Error {
         if let Some(pointer) = self.pointer().filter(|pointer| !pointer.is_empty()) {
             write!(formatter, "{pointer}: ")?;
         }
-        formatter.write_str(&self.0.message)
+        formatter.write_str(&self.0.message)?;
+        if formatter.alternate() {
+            let mut cause = self.source();
+            while let Some(error) = cause {
+                write!(formatter, ": {error}")?;
+                cause = error.source();
+            }
+        }
+        Ok(())
     }
 }
 
+/// As `{:#}`, so that what `main` returns, and what `unwrap` panics with, can be read.
 impl fmt::Debug for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Error")
-            .field("kind", &self.0.kind)
-            .field("pointer", &self.0.pointer)
-            .field("message", &self.0.message)
-            .field("source", &self.0.source)
-            .finish()
+        write!(formatter, "{self:#}")
     }
+}
+
+/// Where a value stands that has another type than is needed, as a JSON pointer (RFC 6901).
+pub(crate) fn pointer_of(path: &serde_path_to_error::Path) -> String {
+    let mut pointer = String::new();
+    for segment in path {
+        pointer += "/";
+        pointer += &match segment {
+            Segment::Seq { index } => index.to_string(),
+            Segment::Map { key } => key.clone(),
+            other => other.to_string(),
+        };
+    }
+    pointer
 }
 
 /// A text for a message: quoted, escaped, and short however long it is.
@@ -112,5 +144,25 @@ pub(crate) fn quote(text: &str) -> String {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_alternate_text_has_all_causes() {
+        let disk = std::io::Error::other("disk full");
+        let copy = Error::io("cannot copy", disk);
+        let update = Error::new(ErrorKind::Manifest, "cannot update")
+            .with_source(copy)
+            .at("/files/0");
+        assert_eq!(update.to_string(), "/files/0: cannot update");
+        assert_eq!(
+            format!("{update:#}"),
+            "/files/0: cannot update: cannot copy: disk full"
+        );
+        assert_eq!(format!("{update:?}"), format!("{update:#}"));
     }
 }

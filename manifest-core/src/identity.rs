@@ -13,6 +13,15 @@ const MAX_LENGTH: usize = 128;
 
 /// The id of a tool, e.g. `z-image-turbo`: at least two characters, safe as a folder name and
 /// in a URL on every platform.
+///
+/// ```
+/// use manifest_core::ToolId;
+///
+/// let id: ToolId = "z-image-turbo".parse()?;
+/// assert_eq!(id.as_str(), "z-image-turbo");
+/// assert!("../other".parse::<ToolId>().is_err());
+/// # Ok::<(), manifest_core::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ToolId(Box<str>);

@@ -1,5 +1,14 @@
 /// Bounds on a manifest. Each stops one attack by a hostile publisher; the defaults leave an order
 /// of magnitude over the largest real releases.
+///
+/// ```
+/// use manifest_core::{ErrorKind, Limits, Manifest};
+///
+/// let mut limits = Limits::default();
+/// limits.max_bytes = 64 * 1024;
+/// let error = Manifest::parse(&[b' '; 100_000], &limits).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Limit);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

@@ -2,16 +2,14 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use crate::document::{Dependencies, FlashGpuConfig, Frontend, Head, Signature};
+use crate::error::pointer_of;
+use crate::hash::NOT_HASHED;
 use crate::path::MANIFEST_FILE_NAME;
 use crate::{
     DeletePolicy, Error, ErrorKind, FileEntry, IgnoreGlobs, Limits, ReleaseVersion, Sha256Digest,
     Sha256Hasher, ToolId, canonical, collisions, parse, rules,
 };
 use serde_json::{Map, Value};
-use serde_path_to_error::Segment;
-
-/// Fields that the manifest hash does not cover.
-pub(crate) const NOT_HASHED: [&str; 3] = ["manifest_hash", "created_at", "signature"];
 
 /// A release, completely and validly described.
 ///
@@ -22,6 +20,24 @@ pub(crate) const NOT_HASHED: [&str; 3] = ["manifest_hash", "created_at", "signat
 /// by the hash.
 ///
 /// Cloning is cheap.
+///
+/// ```
+/// use manifest_core::{ErrorKind, Limits, Manifest};
+///
+/// # let manifest = manifest_core::ManifestBuilder::new("sketcher".parse()?, "1.2.0".parse()?)
+/// #     .with_file("main.py".parse()?, manifest_core::Sha256Digest::of(b"print()"), 7, true)
+/// #     .build()?;
+/// # let received = String::from_utf8(manifest.to_bytes()).unwrap();
+/// let manifest = Manifest::parse(received.as_bytes(), &Limits::default())?;
+/// for file in manifest.files() {
+///     println!("{}  {}  {} bytes", file.sha256(), file.path(), file.size());
+/// }
+///
+/// let forged = received.replace("\"size\": 7", "\"size\": 8");
+/// let error = Manifest::parse(forged.as_bytes(), &Limits::default()).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Hash);
+/// # Ok::<(), manifest_core::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Manifest(Arc<Inner>);
 
@@ -262,6 +278,11 @@ impl Manifest {
         self.0.head.signature.as_ref()
     }
 
+    /// Every field but `files`.
+    pub(crate) fn document(&self) -> &Map<String, Value> {
+        &self.0.document
+    }
+
     /// What was tolerated, one sentence each.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
@@ -348,15 +369,7 @@ fn read_head(document: &Map<String, Value>) -> Result<Head, Error> {
     }
     serde_path_to_error::deserialize(document).map_err(
         |error: serde_path_to_error::Error<serde_json::Error>| {
-            let mut pointer = String::new();
-            for segment in error.path() {
-                pointer += "/";
-                pointer += &match segment {
-                    Segment::Seq { index } => index.to_string(),
-                    Segment::Map { key } => key.clone(),
-                    other => other.to_string(),
-                };
-            }
+            let pointer = pointer_of(error.path());
             Error::new(ErrorKind::Manifest, error.into_inner().to_string()).at(pointer)
         },
     )

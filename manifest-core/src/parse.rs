@@ -47,9 +47,19 @@ pub(crate) fn check_length(length: usize, limits: &Limits) -> Result<(), Error> 
     Err(Error::new(ErrorKind::Limit, text))
 }
 
-/// Any document, read as strictly as a manifest but for inexact numbers.
-#[cfg(feature = "schema")]
-pub(crate) fn value(bytes: &[u8], limits: &Limits) -> Result<Value, Error> {
+/// Which numbers are let through.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Numbers {
+    /// Those that every reader keeps as they are.
+    Exact,
+    /// Also those that other readers would round.
+    #[cfg(feature = "schema")]
+    Any,
+}
+
+/// Any document, read as strictly as a manifest but for its fields and, if so asked, its numbers.
+pub(crate) fn value(bytes: &[u8], limits: &Limits, numbers: Numbers) -> Result<Value, Error> {
+    check_length(bytes.len(), limits)?;
     // Entries are values here too.
     let max_values = limits
         .max_files
@@ -60,7 +70,7 @@ pub(crate) fn value(bytes: &[u8], limits: &Limits) -> Result<Value, Error> {
         ..limits.clone()
     };
     let context = Context {
-        inexact_numbers: true,
+        numbers,
         ..Context::new(&limits)
     };
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
@@ -75,8 +85,7 @@ pub(crate) fn value(bytes: &[u8], limits: &Limits) -> Result<Value, Error> {
 
 struct Context<'l> {
     limits: &'l Limits,
-    /// Whether numbers that other readers would round are let through.
-    inexact_numbers: bool,
+    numbers: Numbers,
     /// Values kept without a type of our own.
     values: Cell<usize>,
     failure: RefCell<Option<Error>>,
@@ -86,7 +95,7 @@ impl<'l> Context<'l> {
     fn new(limits: &'l Limits) -> Self {
         Self {
             limits,
-            inexact_numbers: false,
+            numbers: Numbers::Exact,
             values: Cell::new(0),
             failure: RefCell::new(None),
         }
@@ -363,7 +372,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_, '_> {
     }
 
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value, E> {
-        if value > MAX_SAFE_INTEGER && !self.0.inexact_numbers {
+        if value > MAX_SAFE_INTEGER && self.0.numbers == Numbers::Exact {
             let text = format!(
                 "the integer {value} is over 2^53 - 1, which not every JSON reader keeps exactly"
             );
@@ -373,7 +382,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_, '_> {
     }
 
     fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Value, E> {
-        if value.unsigned_abs() > MAX_SAFE_INTEGER && !self.0.inexact_numbers {
+        if value.unsigned_abs() > MAX_SAFE_INTEGER && self.0.numbers == Numbers::Exact {
             let text = format!(
                 "the integer {value} is below -(2^53 - 1), which not every JSON reader keeps exactly"
             );
@@ -384,7 +393,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_, '_> {
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
         // Beyond 2^64 integers arrive here, rounded. Python would hash all their digits.
-        if value.abs() >= INEXACT && !self.0.inexact_numbers {
+        if value.abs() >= INEXACT && self.0.numbers == Numbers::Exact {
             let text = format!(
                 "the number {value:e} is beyond 2^53 - 1, where not every JSON reader is exact"
             );

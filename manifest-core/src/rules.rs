@@ -12,7 +12,7 @@ use crate::{Error, ErrorKind, ReleasePath, ReleaseVersion, Sha256Digest, ToolId,
 type Rule = fn(&str) -> Result<(), Error>;
 
 /// Texts outside `files`. The version comes first: it decides what the others mean.
-const HEAD: [(&str, Rule); 8] = [
+const HEAD: [(&str, Rule); 10] = [
     ("/manifest_version", manifest_version),
     ("/tool_id", |text| text.parse::<ToolId>().map(drop)),
     ("/tool_version", |text| {
@@ -20,6 +20,8 @@ const HEAD: [(&str, Rule); 8] = [
     }),
     ("/manifest_hash", digest),
     ("/created_at", created_at),
+    ("/flash_gpu_config/warmup_script", release_path),
+    ("/frontend/entry", release_path),
     ("/frontend/sha256", digest),
     ("/api_contract", api_contract),
     ("/signature/algorithm", algorithm),
@@ -114,6 +116,11 @@ fn algorithm(text: &str) -> Result<(), Error> {
 
 pub(crate) fn digest(text: &str) -> Result<(), Error> {
     text.parse::<Sha256Digest>().map(drop)
+}
+
+/// Whoever runs or opens it joins it to a folder, and must not leave that.
+fn release_path(text: &str) -> Result<(), Error> {
+    text.parse::<ReleasePath>().map(drop)
 }
 
 /// The number of bytes of a file, if the value is one.

@@ -1,15 +1,15 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use serde::Deserialize;
-use serde_json::{Map, Value};
 use url::Url;
 
+use crate::progress::Watch;
 use crate::{
-    Dependencies, Error, ErrorKind, FlashGpuConfig, Frontend, IgnoreGlobs, MANIFEST_FILE_NAME,
-    Manifest, ManifestBuilder, ReleasePath, ReleaseVersion, ToolId, globs, hash_file, rules,
+    Error, ErrorKind, IgnoreGlobs, MANIFEST_FILE_NAME, Manifest, ManifestBuilder, ReleasePath,
+    ReleaseVersion, ScanProgress, TOOL_JSON_FILE_NAME, ToolId, ToolJson, globs,
 };
 
 /// What a version control system keeps beside the files is not part of a release.
@@ -84,6 +84,8 @@ impl ScanOptions {
 pub struct Scan {
     /// The release.
     pub manifest: Manifest,
+    /// What the folder's `tool.json` says; nothing if there is none.
+    pub tool: ToolJson,
     /// What was kept in spite of an ignore glob, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -101,11 +103,67 @@ pub struct Scan {
 /// [`ErrorKind::Policy`] for a symbolic link, FIFO or device, which it names; [`ErrorKind::Path`]
 /// for a name that is not safe on every platform; [`ErrorKind::Manifest`] for a `tool.json` that
 /// cannot be read or if tool id or version are nowhere; [`ErrorKind::Io`].
+///
+/// ```
+/// use manifest_core::{ScanOptions, scan};
+///
+/// let folder = tempfile::tempdir()?;
+/// std::fs::write(folder.path().join("tool.json"), r#"{"tool_id": "sketcher", "version": "1.2.0"}"#)?;
+/// std::fs::write(folder.path().join("main.py"), "print()")?;
+/// std::fs::write(folder.path().join(".env"), "TOKEN=secret")?;
+///
+/// let manifest = scan(folder.path(), &ScanOptions::new())?.manifest;
+/// let paths: Vec<&str> = manifest.files().iter().map(|file| file.path().as_str()).collect();
+/// assert_eq!(paths, ["main.py", "tool.json"]); // `.env` is the user's
+/// std::fs::write(folder.path().join("manifest.json"), manifest.to_bytes())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn scan(folder: &Path, options: &ScanOptions) -> Result<Scan, Error> {
-    let tool = read_tool_json(folder)?;
+    scan_observed(folder, options, |_| ControlFlow::Continue(()))
+}
+
+/// As [`scan`], saying how far it is, and stopping when it is told to.
+///
+/// `observe` is called from several threads and often, so it must be quick. When it breaks, the scan ends
+/// after at most one buffer per thread. Sums of bytes are those of the files as they were listed; a file
+/// that grows meanwhile makes them wrong.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+///
+/// use manifest_core::{ScanProgress, ScanOptions, scan_observed};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # std::fs::write(folder.path().join("tool.json"), r#"{"tool_id": "sketcher", "version": "1.2.0"}"#)?;
+/// let (found, hashed, stop) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+/// let scan = scan_observed(folder.path(), &ScanOptions::new(), |progress| {
+///     match progress {
+///         ScanProgress::Found { bytes, .. } => { found.fetch_add(bytes, Relaxed); }
+///         ScanProgress::Hashed(bytes) => { hashed.fetch_add(bytes, Relaxed); }
+///         _ => {}
+///     }
+///     if stop.load(Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+/// })?;
+/// assert_eq!(hashed.into_inner(), found.into_inner());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// As [`scan`], and [`ErrorKind::Cancelled`] once `observe` has broken.
+pub fn scan_observed(
+    folder: &Path,
+    options: &ScanOptions,
+    observe: impl Fn(ScanProgress) -> ControlFlow<()> + Sync,
+) -> Result<Scan, Error> {
+    let watch = Watch::new(&observe);
+    let tool_json = ToolJson::read(folder)?;
+    let has_tool_json = tool_json.is_some();
+    let tool = tool_json.unwrap_or_default();
     let globs = options.ignore_globs.clone().unwrap_or_default();
     let mut walk = Walk {
         globs: &globs,
+        watch: &watch,
         files: Vec::new(),
         warnings: Vec::new(),
     };
@@ -125,9 +183,8 @@ pub fn scan(folder: &Path, options: &ScanOptions) -> Result<Scan, Error> {
             .map(|found| {
                 let path = folder.join(&found.path);
                 let failed = |error| Error::io(format!("cannot hash {}", path.display()), error);
-                let (sha256, size) = File::open(&path)
-                    .and_then(|file| hash_file(&file))
-                    .map_err(failed)?;
+                let file = File::open(&path).map_err(failed)?;
+                let (sha256, size) = watch.hash(&file, failed)?;
                 Ok((found, sha256, size))
             })
             .collect()
@@ -147,21 +204,24 @@ pub fn scan(folder: &Path, options: &ScanOptions) -> Result<Scan, Error> {
     };
 
     let missing = |field: &str, option: &str| {
-        let text = format!(
-            "no {option} was given, and {} has no {field:?}",
-            folder.join("tool.json").display()
-        );
+        let path = folder.join(TOOL_JSON_FILE_NAME);
+        let path = path.display();
+        let text = if has_tool_json {
+            format!("no {option} was given, and {path} has no {field:?}")
+        } else {
+            format!("no {option} was given, and there is no {path} with a {field:?}")
+        };
         Error::new(ErrorKind::Manifest, text)
     };
     let tool_id = options
         .tool_id
         .clone()
-        .or(tool.tool_id)
+        .or_else(|| tool.tool_id.clone())
         .ok_or_else(|| missing("tool_id", "tool id"))?;
     let version = options
         .tool_version
         .clone()
-        .or(tool.version)
+        .or_else(|| tool.version.clone())
         .ok_or_else(|| missing("version", "version"))?;
     let mut builder = ManifestBuilder::new(tool_id, version).with_ignore_globs(&globs);
     if let Some(base) = &options.base_url {
@@ -170,8 +230,8 @@ pub fn scan(folder: &Path, options: &ScanOptions) -> Result<Scan, Error> {
     if let Some(time) = &options.created_at {
         builder = builder.with_created_at(time);
     }
-    if let Some(contract) = tool.api_contract {
-        builder = builder.with_api_contract(contract);
+    if let Some(contract) = &tool.api_contract {
+        builder = builder.with_api_contract(contract.as_str());
     }
     if let Some(dependencies) = &tool.dependencies {
         builder = builder.with_dependencies(dependencies);
@@ -182,7 +242,7 @@ pub fn scan(folder: &Path, options: &ScanOptions) -> Result<Scan, Error> {
     if let Some(frontend) = &tool.frontend {
         builder = builder.with_frontend(frontend);
     }
-    if let Some(capabilities) = tool.capabilities {
+    if let Some(capabilities) = &tool.capabilities {
         builder = builder.with_capabilities(capabilities);
     }
     for (found, sha256, size) in hashed {
@@ -190,53 +250,9 @@ pub fn scan(folder: &Path, options: &ScanOptions) -> Result<Scan, Error> {
     }
     Ok(Scan {
         manifest: builder.build()?,
+        tool,
         warnings: walk.warnings,
     })
-}
-
-/// What a manifest takes from `tool.json`; the file has more, for other readers.
-#[derive(Default, Deserialize)]
-struct ToolJson {
-    tool_id: Option<ToolId>,
-    version: Option<ReleaseVersion>,
-    api_contract: Option<String>,
-    dependencies: Option<Dependencies>,
-    flash_gpu_config: Option<FlashGpuConfig>,
-    frontend: Option<Frontend>,
-    capabilities: Option<Vec<String>>,
-}
-
-fn read_tool_json(folder: &Path) -> Result<ToolJson, Error> {
-    let path = folder.join("tool.json");
-    let failed = |error| Error::io(format!("cannot read {}", path.display()), error);
-    match fs::symlink_metadata(&path) {
-        Ok(metadata) if metadata.is_file() => {}
-        // Reading a FIFO would wait for ever; the walk names it.
-        Ok(_) => return Ok(ToolJson::default()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(ToolJson::default());
-        }
-        Err(error) => return Err(failed(error)),
-    }
-    let bytes = fs::read(&path).map_err(failed)?;
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes); // PowerShell writes one
-    let cannot_use = |field: &str, cause: &dyn std::fmt::Display| {
-        let text = format!("cannot use {}{field}: {cause}", path.display());
-        Error::new(ErrorKind::Manifest, text)
-    };
-    let document: Map<String, Value> =
-        serde_json::from_slice(bytes).map_err(|error| cannot_use("", &error))?;
-    if let Some(error) = rules::check_objects(&document).next() {
-        return Err(cannot_use("", &error));
-    }
-    serde_path_to_error::deserialize(&document).map_err(
-        |error: serde_path_to_error::Error<serde_json::Error>| {
-            cannot_use(
-                &format!(", field {:?}", error.path().to_string()),
-                error.inner(),
-            )
-        },
-    )
 }
 
 struct Found {
@@ -247,6 +263,7 @@ struct Found {
 
 struct Walk<'g> {
     globs: &'g IgnoreGlobs,
+    watch: &'g Watch<'g>,
     files: Vec<Found>,
     warnings: Vec<String>,
 }
@@ -255,6 +272,7 @@ impl Walk<'_> {
     /// Collects the files below `folder`, whose path in the release is `prefix` (empty or ending in `/`).
     fn folder(&mut self, folder: &Path, prefix: &str) -> Result<(), Error> {
         let failed = |error| Error::io(format!("cannot list {}", folder.display()), error);
+        let mut here = (0, 0);
         let mut entries = BTreeMap::new();
         for entry in fs::read_dir(folder).map_err(failed)? {
             let entry = entry.map_err(failed)?;
@@ -297,10 +315,12 @@ impl Walk<'_> {
                 );
                 return Err(Error::new(ErrorKind::Policy, text));
             } else {
-                self.file(&on_disk, path)?;
+                here.0 += 1;
+                here.1 += self.file(&on_disk, path)?;
             }
         }
-        Ok(())
+        let (files, bytes) = here;
+        self.watch.say(ScanProgress::Found { files, bytes })
     }
 
     fn keep_model(&mut self, path: &str) -> bool {
@@ -313,7 +333,8 @@ impl Walk<'_> {
         keep
     }
 
-    fn file(&mut self, on_disk: &PathBuf, path: String) -> Result<(), Error> {
+    /// Returns its bytes.
+    fn file(&mut self, on_disk: &PathBuf, path: String) -> Result<u64, Error> {
         let metadata = fs::symlink_metadata(on_disk)
             .map_err(|error| Error::io(format!("cannot read {}", on_disk.display()), error))?;
         let executable = is_program(&path) || mode_is_executable(&metadata);
@@ -322,7 +343,7 @@ impl Walk<'_> {
             size: metadata.len(),
             executable,
         });
-        Ok(())
+        Ok(metadata.len())
     }
 }
 

@@ -7,10 +7,10 @@ use schemars::transform::{RecursiveTransform, Transform as _};
 use serde_json::{Value, json};
 
 use crate::document::{FileRecord, Head};
-use crate::manifest::{NOT_HASHED, hash_mismatch};
+use crate::manifest::hash_mismatch;
+use crate::parse::Numbers;
 use crate::{
-    Error, ErrorKind, Limits, Manifest, Sha256Digest, canonical_json, collisions, globs, parse,
-    rules,
+    Error, ErrorKind, Limits, Manifest, Sha256Digest, collisions, globs, hash, parse, rules,
 };
 
 /// One thing that is wrong with a document.
@@ -81,6 +81,16 @@ static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
 ///
 /// Slower than parsing; call it to explain a refusal. A document that is no JSON, has a key twice
 /// or is over the limits as a whole is not looked at any further.
+///
+/// ```
+/// use manifest_core::{Limits, problems};
+///
+/// let document = br#"{"manifest_version": "1.0", "tool_id": "x", "files": []}"#;
+/// for problem in problems(document, &Limits::default()) {
+///     println!("{}: {}", problem.pointer, problem.message);
+/// }
+/// assert!(problems(document, &Limits::default()).len() > 3);
+/// ```
 #[must_use]
 pub fn problems(bytes: &[u8], limits: &Limits) -> Vec<Problem> {
     let Err(refusal) = Manifest::parse(bytes, limits) else {
@@ -88,7 +98,7 @@ pub fn problems(bytes: &[u8], limits: &Limits) -> Vec<Problem> {
     };
     let mut problems = Vec::new();
     if bytes.len() as u64 <= limits.max_bytes
-        && let Ok(document) = parse::value(bytes, limits)
+        && let Ok(document) = parse::value(bytes, limits, Numbers::Any)
     {
         problems.extend(broken_rules(&document, limits));
         // Where a rule of ours says what is wrong, it says it better.
@@ -193,11 +203,10 @@ fn broken_rules(document: &Value, limits: &Limits) -> Vec<Problem> {
 }
 
 fn broken_hash(document: Value) -> Option<Problem> {
-    let Value::Object(mut object) = document else {
+    let Value::Object(object) = document else {
         return None;
     };
     let stated: Sha256Digest = object.get("manifest_hash")?.as_str()?.parse().ok()?;
-    object.retain(|key, _| !NOT_HASHED.contains(&key.as_str()));
-    let computed = Sha256Digest::of(&canonical_json(&Value::Object(object)).ok()?);
+    let computed = hash::hash_of(object).ok()?;
     (stated != computed).then(|| hash_mismatch(stated, computed).into())
 }

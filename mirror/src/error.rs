@@ -20,6 +20,8 @@ pub enum ErrorKind {
     NoSpace,
     /// The store holds a manifest that is none.
     Manifest,
+    /// The caller stopped the operation.
+    Cancelled,
     /// The address cannot be listened on.
     Bind,
     /// Reading, writing or accepting failed.
@@ -30,6 +32,7 @@ pub enum ErrorKind {
 ///
 /// The text names the file, release or address; the cause, where there is one, is in
 /// [`source`](StdError::source).
+/// `{error}` says what failed, `{error:#}` and `{error:?}` with all its causes in one line.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -69,18 +72,22 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0.message)
+        formatter.write_str(&self.0.message)?;
+        if formatter.alternate() {
+            let mut cause = self.source();
+            while let Some(error) = cause {
+                write!(formatter, ": {error}")?;
+                cause = error.source();
+            }
+        }
+        Ok(())
     }
 }
 
+/// As `{:#}`, so that what `main` returns, and what `unwrap` panics with, can be read.
 impl fmt::Debug for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Error")
-            .field("kind", &self.0.kind)
-            .field("message", &self.0.message)
-            .field("source", &self.0.source)
-            .finish()
+        write!(formatter, "{self:#}")
     }
 }
 
@@ -90,20 +97,17 @@ impl StdError for Error {
     }
 }
 
-/// An error with its causes, for the log.
-pub(crate) struct Chain<'a>(pub(crate) &'a (dyn StdError + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(cause) = source {
-            write!(formatter, ": {cause}")?;
-            source = cause.source();
-        }
-        Ok(())
-    }
-}
-
 /// What this crate's functions return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_debug_text_has_all_causes() {
+        let error = Error::new(ErrorKind::Io, "cannot write")
+            .with_source(std::io::Error::other("disk full"));
+        assert_eq!(format!("{error:?}"), "cannot write: disk full");
+    }
+}

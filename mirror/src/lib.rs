@@ -43,7 +43,11 @@
 //!   and ranges can be resumed with `If-Range` after any time.
 //! * A [`Server`] trusts no client: each wait has a limit, memory per connection is bounded, and
 //!   no path of a request reaches the file system. It is looked up in the manifest, and the digest
-//!   found there names the blob.
+//!   found there names the blob; or it is a digest itself.
+//!
+//! # What is not here
+//!
+//! TLS, users and limits on rates: put a proxy in front. Contents are not hashed again when they are served; a client of ours does that.
 //!
 //! # Routes
 //!
@@ -51,6 +55,7 @@
 //! |---|---|
 //! | `GET`, `HEAD` `/api/v1/tools/{tool_id}/{version}/manifest.json` | the manifest, to be revalidated by its `ETag` |
 //! | `GET`, `HEAD` `/api/v1/tools/{tool_id}/{version}/files/{path}` | one file, with ranges, `ETag` and `X-File-SHA256` |
+//! | `GET`, `HEAD` `/api/v1/contents/sha256/{digest}` | a content that any release has, alike: for who knows its digest from elsewhere |
 //! | `GET`, `HEAD` `/healthz` | `ok` |
 //!
 //! `{version}` may be written with or without a leading `v`. Errors are JSON:
@@ -76,3 +81,25 @@ pub use publish::Published;
 pub use routes::router;
 pub use server::{RunningServer, Server};
 pub use store::{Store, StoredFile, StoredManifest, StoredRelease};
+
+// What programs rely on, checked by the compiler.
+const _: () = {
+    const fn shared<T: Send + Sync + 'static>() {}
+    const fn cloned<T: Clone + Send + Sync + 'static>() {}
+    cloned::<Store>();
+    cloned::<StoredRelease>();
+    cloned::<Published>();
+    shared::<Error>();
+    shared::<Server>();
+    shared::<RunningServer>();
+};
+
+// Every future can be spawned.
+const _: () = {
+    fn spawned<F: Future + Send + 'static>(_: F) {}
+    fn futures(server: Server, running: RunningServer) {
+        spawned(server.run(std::future::pending()));
+        spawned(running.shutdown());
+    }
+    let _ = futures;
+};

@@ -1,11 +1,13 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io::{self, Read};
+use std::ops::ControlFlow;
 
 use durable_fs::{Dir, FileKind, Replace};
-use manifest_core::{FileEntry, Limits, MANIFEST_FILE_NAME, Manifest, Sha256Digest, Sha256Hasher};
+use manifest_core::{
+    FileEntry, Limits, MANIFEST_FILE_NAME, Manifest, ScanProgress, Sha256Digest, Sha256Hasher,
+};
 
-use crate::error::Chain;
 use crate::store::{blob_path, disk_error, manifest_path};
 use crate::{Error, ErrorKind, Result, Store};
 
@@ -52,6 +54,24 @@ impl Store {
     /// * [`ErrorKind::Manifest`]: the manifest, written out, is larger than readers accept.
     /// * [`ErrorKind::Corrupt`], [`ErrorKind::Io`]: the store is damaged, or the disk failed.
     pub fn publish(&self, manifest: &Manifest, source: &Dir) -> Result<Published> {
+        self.publish_observed(manifest, source, |_| ControlFlow::Continue(()))
+    }
+
+    /// As [`publish`](Self::publish), saying how far it is, and stopping when it is told to.
+    ///
+    /// `observe` hears [`ScanProgress::Found`] once, with the contents that the store lacks, then of each piece
+    /// that was copied and hashed, and of each content that is complete. It is not asked any more when all
+    /// contents are: making them durable and publishing them cannot be stopped.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish), and [`ErrorKind::Cancelled`] once `observe` has broken: the store is
+    /// then as if nobody had published.
+    pub fn publish_observed(
+        &self,
+        manifest: &Manifest,
+        source: &Dir,
+        observe: impl Fn(ScanProgress) -> ControlFlow<()> + Sync,
+    ) -> Result<Published> {
         let (tool, version) = (manifest.tool_id(), manifest.tool_version());
         let bytes = manifest.to_bytes();
         let limits = Limits::default();
@@ -81,10 +101,18 @@ impl Store {
         let contents = distinct_contents(manifest)?;
         let missing = self.missing(&contents)?;
         let bytes_written = missing.iter().map(|entry| entry.size()).sum();
+        say(
+            &observe,
+            ScanProgress::Found {
+                files: missing.len() as u64,
+                bytes: bytes_written,
+            },
+        )?;
         let intake = Intake {
             missing: &missing,
             manifest,
             bytes: stored.is_none().then_some(&bytes),
+            observe: &observe,
         };
         if !missing.is_empty() || stored.is_none() {
             self.check_space(bytes_written)?;
@@ -120,7 +148,10 @@ impl Store {
         });
         match cleared {
             Err(error) if error.kind() != ErrorKind::Busy => {
-                tracing::warn!(error = %Chain(&error), "leftovers in the store could not be removed");
+                tracing::warn!(
+                    error = format_args!("{error:#}"),
+                    "leftovers in the store could not be removed"
+                );
             }
             _ => {}
         }
@@ -222,7 +253,8 @@ impl Store {
         let incoming = self.tmp().open_dir(INCOMING).map_err(in_store)?;
         let mut buffer = vec![0; BUFFER_LENGTH];
         for entry in intake.missing {
-            copy_and_verify(source, entry, &incoming, &mut buffer)?;
+            copy_and_verify(source, entry, &incoming, &mut buffer, intake.observe)?;
+            say(intake.observe, ScanProgress::FileDone)?;
         }
         let place = || {
             if let Some(bytes) = intake.bytes {
@@ -239,7 +271,10 @@ impl Store {
         };
         place().map_err(in_store)?;
         if let Err(error) = self.tmp().remove_dir(INCOMING) {
-            tracing::warn!(error = %Chain(&error), "an empty folder in the store is removed by the next publish");
+            tracing::warn!(
+                error = format_args!("{error:#}"),
+                "an empty folder in the store is removed by the next publish"
+            );
         }
         Ok(())
     }
@@ -311,7 +346,10 @@ impl Store {
             self.tmp().remove_tree(INCOMING)
         };
         if let Err(error) = remove() {
-            tracing::warn!(error = %Chain(&error), "what a failed publish left is removed by the next one");
+            tracing::warn!(
+                error = format_args!("{error:#}"),
+                "what a failed publish left is removed by the next one"
+            );
         }
     }
 }
@@ -322,6 +360,19 @@ struct Intake<'a> {
     manifest: &'a Manifest,
     /// The manifest as it is to be written, unless it is there already.
     bytes: Option<&'a Vec<u8>>,
+    observe: &'a Observe<'a>,
+}
+
+type Observe<'a> = dyn Fn(ScanProgress) -> ControlFlow<()> + Sync + 'a;
+
+fn say(observe: &Observe<'_>, progress: ScanProgress) -> Result<()> {
+    match observe(progress) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(Error::new(
+            ErrorKind::Cancelled,
+            "stopped as asked; nothing was published",
+        )),
+    }
 }
 
 /// One entry for each content. Two entries that give one digest two sizes cannot both be right.
@@ -346,6 +397,7 @@ fn copy_and_verify(
     entry: &FileEntry,
     incoming: &Dir,
     buffer: &mut [u8],
+    observe: &Observe<'_>,
 ) -> Result<()> {
     let path = entry.path();
     let shown = source.path().join(path.as_str());
@@ -381,6 +433,7 @@ fn copy_and_verify(
         }
         hasher.update(&buffer[..count]);
         writer.write_bytes(&buffer[..count]).map_err(unwritten)?;
+        say(observe, ScanProgress::Hashed(count as u64))?;
     }
     if length < entry.size() {
         return Err(changed(format!(

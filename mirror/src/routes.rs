@@ -9,9 +9,8 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
 use axum::routing::get;
-use manifest_core::{ReleasePath, ReleaseVersion, ToolId};
+use manifest_core::{ReleasePath, ReleaseVersion, Sha256Digest, ToolId};
 
-use crate::error::Chain;
 use crate::response::{Asked, error_response, file_response, manifest_response};
 use crate::{Result, Store};
 
@@ -30,6 +29,7 @@ pub fn router(store: Store) -> Router {
             get(manifest),
         )
         .route("/api/v1/tools/{tool_id}/{version}/files/{*path}", get(file))
+        .route("/api/v1/contents/sha256/{digest}", get(content))
         .fallback(no_such_route)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(axum::middleware::from_fn(log))
@@ -96,6 +96,34 @@ async fn file(
     .await
 }
 
+/// A content by its digest, for who knows it from elsewhere: a lock file, another manifest.
+async fn content(
+    State(store): State<Store>,
+    name: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
+    // The digest in its only form is a path, too, without an ending that would say a type.
+    let parsed = decoded(name).and_then(|name| {
+        let digest: Sha256Digest = name.parse().map_err(refused)?;
+        let path: ReleasePath = name.parse().map_err(refused)?;
+        Ok((digest, path))
+    });
+    let (digest, path) = match parsed {
+        Ok(names) => names,
+        Err(why) => return error_response(StatusCode::BAD_REQUEST, &why),
+    };
+    answer(request, move |asked| {
+        Ok(match store.open_content(digest)? {
+            Some(stored) => file_response(asked, &path, stored)?,
+            None => error_response(
+                StatusCode::NOT_FOUND,
+                &format!("this mirror has no content {digest}"),
+            ),
+        })
+    })
+    .await
+}
+
 /// Finds the answer on a blocking thread. What the store says about itself goes to the log, not
 /// to the client.
 async fn answer(
@@ -112,7 +140,7 @@ async fn answer(
     match found {
         Ok(Ok(response)) => return response,
         Ok(Err(error)) => {
-            tracing::error!(kind = ?error.kind(), error = %Chain(&error), path = url_path, "a request failed");
+            tracing::error!(kind = ?error.kind(), error = format_args!("{error:#}"), path = url_path, "a request failed");
         }
         Err(error) => tracing::error!(%error, path = url_path, "a request failed"),
     }
@@ -151,8 +179,12 @@ fn decoded<T>(names: Result<Path<T>, PathRejection>) -> Result<T, String> {
         .map_err(|rejection| rejection.body_text())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
+fn refused(error: manifest_core::Error) -> String {
+    error.to_string()
+}
+
 fn parse_release(tool: &str, version: &str) -> Result<(ToolId, ReleaseVersion), String> {
-    let refused = |error: manifest_core::Error| error.to_string();
     Ok((
         tool.parse().map_err(refused)?,
         version.parse().map_err(refused)?,

@@ -21,6 +21,23 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 ///
 /// It speaks HTTP/1.1, and HTTP/2 to clients that start with it. Clients that send their headers
 /// too slowly, keep a connection without using it, or do not take their answer are closed.
+///
+/// ```
+/// use durable_fs::Disk;
+/// use mirror::{Server, Store};
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// let store = Store::open(&Disk::real(), folder.path())?;
+/// let server = Server::bind(store, "127.0.0.1:0".parse()?)?.with_max_connections(64);
+/// println!("{}", server.base_url()); // http://127.0.0.1:43210/api/v1/tools/
+/// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+/// # stop.send(()).unwrap();
+/// server.run(async { stopped.await.unwrap_or_default() }).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a server serves only while it is run"]
 pub struct Server {
     store: Store,
@@ -108,6 +125,10 @@ impl Server {
     /// # Errors
     /// [`ErrorKind::Bind`] if the runtime cannot watch the listener. What goes wrong on one
     /// connection ends that connection only.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops listening and cuts every answer off at once, without draining. The store is only
+    /// read, and clients resume where they were cut off.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<()> {
         let listener = tokio::net::TcpListener::from_std(self.listener)
             .map_err(|error| bind_error(self.address, error))?;
@@ -212,6 +233,9 @@ impl RunningServer {
     ///
     /// # Errors
     /// As [`Server::run`]; [`ErrorKind::Io`] if its task was ended from outside.
+    ///
+    /// # Cancel safety
+    /// The shutdown goes on without whoever waits for it.
     pub async fn shutdown(self) -> Result<()> {
         drop(self.stop);
         self.task.await.map_err(|error| {

@@ -29,6 +29,27 @@ const LOCK_NAME: &str = "publish.lock";
 /// thread in async programs.
 ///
 /// Cloning is cheap, and clones share their cache of parsed manifests.
+///
+/// ```
+/// use durable_fs::Disk;
+/// use manifest_core::{ScanOptions, scan};
+/// use mirror::Store;
+///
+/// let folder = tempfile::tempdir()?;
+/// let release = folder.path().join("release");
+/// std::fs::create_dir(&release)?;
+/// std::fs::write(release.join("main.py"), "print()")?;
+///
+/// let options = ScanOptions::new().with_tool_id("sketcher".parse()?).with_tool_version("1.2.0".parse()?);
+/// let manifest = scan(&release, &options)?.manifest;
+/// let store = Store::open(&Disk::real(), folder.path().join("store"))?;
+/// store.publish(&manifest, &Disk::real().open_dir(&release)?)?;
+///
+/// assert_eq!(store.releases()?.len(), 1);
+/// let file = store.open_file(manifest.tool_id(), manifest.tool_version(), &"main.py".parse()?)?;
+/// assert_eq!(file.map(|file| file.size), Some(7));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Store(Arc<Inner>);
 
@@ -278,6 +299,30 @@ impl Store {
             file,
             sha256: entry.sha256(),
             size: length,
+        }))
+    }
+
+    /// Opens a content by its digest, whichever releases it belongs to. `None` if the store does not have it.
+    ///
+    /// To have the store give out a model by its digest, publish it as a file of a release: from then on the content is there, and it is
+    /// kept as long as a release names it. What the file is called and where it lies in the release makes no difference.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] if something else than a file has the content's name, [`ErrorKind::Io`].
+    pub fn open_content(&self, digest: Sha256Digest) -> Result<Option<StoredFile>> {
+        let file = match self.0.blobs.open_file(blob_path(digest)) {
+            Err(error) if error.is_not_found() => return Ok(None),
+            opened => opened.map_err(|error| {
+                disk_error(format!("the content {digest} cannot be opened"), error)
+            })?,
+        };
+        let metadata = file
+            .metadata()
+            .map_err(|error| Error::io(format!("the content {digest} cannot be opened"), error))?;
+        Ok(Some(StoredFile {
+            file,
+            sha256: digest,
+            size: metadata.len(),
         }))
     }
 

@@ -19,14 +19,17 @@
 //!
 //! - A [`ScriptedServer`] is raw TCP: it can send what no HTTP library would agree to send, at the pace and with the breaks
 //!   that the test wants. It plays one [`Exchange`] for each request, in order, and records every request.
+//! - A [`FileServer`] serves files as a good server does, with ranges, and counts; [`zip`] makes archives, hostile ones too.
 //! - A [`Reply`] writes the usual exchanges; [`Exchange`] writes the unusual ones byte by byte.
 
 mod exchange;
 #[cfg(unix)]
 mod faults;
+mod file_server;
 mod reply;
 mod server;
 mod tree;
+mod zip;
 
 pub use exchange::{Exchange, Gate};
 #[cfg(unix)]
@@ -34,6 +37,8 @@ pub use faults::{
     Case, CrashState, Cut, EIO, ENOSPC, Exploration, Explored, Failures, Faults, Image, Outcome,
     PowerCut, States, scratch,
 };
+pub use file_server::FileServer;
 pub use reply::Reply;
 pub use server::{RecordedRequest, ScriptedServer};
 pub use tree::{Tree, TreeFile};
+pub use zip::{ZipEntry, ZipHeader, zip, zip64};

@@ -187,7 +187,7 @@ async fn converse(mut stream: TcpStream, shared: Arc<Shared>) -> io::Result<()> 
     Ok(())
 }
 
-async fn read_head(stream: &mut TcpStream) -> io::Result<Option<RecordedRequest>> {
+pub(crate) async fn read_head(stream: &mut TcpStream) -> io::Result<Option<RecordedRequest>> {
     let mut head = Vec::new();
     let mut byte = [0; 1];
     while !head.ends_with(b"\r\n\r\n") && head.len() < HEAD_LIMIT {

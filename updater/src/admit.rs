@@ -33,7 +33,7 @@ impl Updater {
         match installation.active() {
             Err(error) if error.kind() == activation::ErrorKind::Manifest => {
                 self.notify(&Event::Warning(format!(
-                    "{error}; none of its files are reused"
+                    "{error:#}; none of its files are reused"
                 )));
                 installation
                     .active_without_manifest(target.tool_id())
@@ -41,7 +41,7 @@ impl Updater {
             }
             // Only without the lock: a session would have recovered what can be recovered.
             Err(error) if error.kind() == activation::ErrorKind::NoActiveRelease => {
-                self.notify(&Event::Warning(error.to_string()));
+                self.notify(&Event::Warning(format!("{error:#}")));
                 Ok(None)
             }
             active => active.during(during),
@@ -121,25 +121,105 @@ impl Updater {
                     .saturating_sub(store.bytes_present(wanted.sha256))
             })
             .sum();
-        let is_copied = |reuse: &Reuse<'_>| {
-            let is_made = self.settings().link_policy == LinkPolicy::Copy || reuse.changes_mode();
-            is_made && !staging.has(reuse.target.path())
+        let policy = self.settings().link_policy;
+        let copied = |is_so: &dyn Fn(&Reuse<'_>) -> bool| -> u64 {
+            let reuses = delta.reuses().iter();
+            reuses
+                .filter(|reuse| is_so(reuse) && !staging.has(reuse.target.path()))
+                .map(|reuse| reuse.target.size())
+                .sum()
         };
-        let copied: u64 = delta
-            .reuses()
-            .iter()
-            .filter(|reuse| is_copied(reuse))
-            .map(|reuse| reuse.target.size())
-            .sum();
-        let needed = fetched + copied + carry.bytes + SPACE_RESERVE;
-        if needed > free {
-            let text = format!(
-                "{} has {free} bytes free, but the update needs {needed}: {fetched} to fetch, {} to copy",
-                self.root().display(),
-                copied + carry.bytes
-            );
+        let needs = if policy == LinkPolicy::Copy {
+            Needs {
+                fetched,
+                copied: copied(&|_| true),
+                cloned: carry.bytes,
+            }
+        } else {
+            let is_own = |reuse: &Reuse<'_>| policy != LinkPolicy::Share || reuse.changes_mode();
+            Needs {
+                fetched,
+                copied: 0,
+                cloned: copied(&is_own) + carry.bytes,
+            }
+        };
+        // Asked only if it matters. If even that fails, then for want of space.
+        let can_clone = || session.can_clone().unwrap_or(false);
+        if let Some(why) = needs.more_than(free, can_clone) {
+            let text = format!("{} has {why}", self.root().display());
             return Err(Error::new(ErrorKind::NoSpace, text));
         }
         Ok(())
+    }
+}
+
+/// What an update writes, in bytes.
+#[derive(Clone, Copy, Debug)]
+struct Needs {
+    fetched: u64,
+    /// Copied whatever the file system can do.
+    copied: u64,
+    /// Copied where the file system cannot clone.
+    cloned: u64,
+}
+
+impl Needs {
+    /// Why there is not enough space, if so.
+    fn more_than(self, free: u64, can_clone: impl FnOnce() -> bool) -> Option<String> {
+        let fixed = self.fetched + self.copied + SPACE_RESERVE;
+        let copied = if fixed + self.cloned <= free || can_clone() {
+            self.copied
+        } else {
+            self.copied + self.cloned
+        };
+        let needed = self.fetched + copied + SPACE_RESERVE;
+        (needed > free).then(|| {
+            format!(
+                "{free} bytes free, but the update needs {needed}: {} to fetch, {copied} to copy, and \
+                 {SPACE_RESERVE} in reserve for folders and notes",
+                self.fetched
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEEDS: Needs = Needs {
+        fetched: 100,
+        copied: 20,
+        cloned: 3,
+    };
+
+    #[test]
+    fn whether_files_can_be_cloned_is_asked_only_if_it_matters() {
+        let unasked = || -> bool { panic!("asked") };
+        assert_eq!(NEEDS.more_than(SPACE_RESERVE + 123, unasked), None);
+        for (free, can_clone, fits) in [
+            (122, true, true),
+            (122, false, false),
+            (120, true, true),
+            (119, true, false),
+        ] {
+            let why = NEEDS.more_than(SPACE_RESERVE + free, || can_clone);
+            assert_eq!(why.is_none(), fits, "{free} {can_clone} {why:?}");
+        }
+    }
+
+    #[test]
+    fn the_reserve_is_a_part_of_what_is_needed_and_said() {
+        let why = NEEDS.more_than(7, || false).unwrap();
+        let needed = SPACE_RESERVE + 123;
+        for part in [
+            "7 bytes free".to_owned(),
+            format!("needs {needed}"),
+            "100 to fetch".to_owned(),
+            "23 to copy".to_owned(),
+            format!("{SPACE_RESERVE} in reserve"),
+        ] {
+            assert!(why.contains(&part), "{part}: {why}");
+        }
     }
 }

@@ -16,15 +16,19 @@ use crate::error::During as _;
 use crate::install::Update;
 use crate::plan::is_same_release;
 use crate::transfer::Wanted;
-use crate::{Error, Event, Phase, Plan, Report, TrustedManifest, Updater};
+use crate::{Error, Event, Phase, Plan, Report, TrustPolicy, TrustedManifest, Updater};
 
 impl Updater {
     /// What [`apply`](Self::apply) would do. Reads only: nothing is created, fetched or locked.
     ///
     /// # Errors
     /// As `apply`, as far as it can be known.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so the future may be dropped at any time.
     pub async fn plan(&self, trusted: &TrustedManifest) -> Result<Plan, Error> {
-        let (updater, target) = (self.clone(), trusted.manifest().clone());
+        let updater = self.or_mirrors(trusted.mirror().cloned());
+        let target = trusted.manifest().clone();
         blocking(move || {
             updater.check_hosts(&target)?;
             let installation = updater.installation()?;
@@ -52,33 +56,66 @@ impl Updater {
         .await
     }
 
+    /// Fetches the manifest at this URL, and makes its release the active one, if it is trusted:
+    /// [`fetch_manifest`](Self::fetch_manifest), then [`apply`](Self::apply).
+    ///
+    /// # Errors
+    /// Those of the two.
+    ///
+    /// # Cancel safety
+    /// As `apply`.
+    pub async fn update(
+        &self,
+        manifest: &Url,
+        trust: &TrustPolicy,
+        cancel: &CancellationToken,
+    ) -> Result<Report, Error> {
+        let trusted = self.fetch_manifest(manifest, trust, cancel).await?;
+        self.apply(&trusted, cancel).await
+    }
+
     /// Makes the release the active one: fetches the contents that no installed file has, brings over
     /// the others, proves every byte, and switches. If it already is the active one, every file is
     /// hashed and damaged ones are replaced.
     ///
     /// On success the report's `manifest_hash` is the trusted one. On failure the release that was active
-    /// still is (or, if only the notes about the switch could not be written, the new one), and running
-    /// again goes on from where this stopped. With a health probe, a release that does not work is not
-    /// active any more when this returns.
+    /// still is, or is again, and running again goes on from where this stopped. (Two exceptions: only the notes
+    /// about the switch could not be written, or going back from a release that does not work failed. Then the new one
+    /// is active, and the error says so.)
+    ///
+    /// With a health probe, a release that does not work is not active any more when this returns, and neither is one
+    /// about which `cancel` was cancelled before the probe had answered; only the former is refused from then on. Without
+    /// a probe, a report about a release that is still on trial (see [`ActiveStatus::on_trial`](crate::ActiveStatus::on_trial))
+    /// has a warning.
     ///
     /// # Errors
     /// [`ErrorKind::Rollback`](crate::ErrorKind::Rollback) or `WrongProduct` if the release may not follow the active one,
     /// `Policy`, `Busy`, `NoSpace` (before the first byte where it can be known), `Integrity`, `NotFound`,
-    /// `Network`, `Unhealthy`, `Cancelled`, `Io`.
+    /// `Network`, `Unauthorized`, `Unhealthy`, `Cancelled`, `Io`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future is the same as cancelling: the work goes on as a task of its own until it has written down
+    /// what it has, and then frees the lock; until then, who comes next is told `Busy`. Only a release whose health probe
+    /// has not answered yet stays active, on trial: the next call with a probe asks. If the runtime is shut down
+    /// right away, as at the end of `main`, up to 4 MiB for each file under way come again next time.
     pub async fn apply(
         &self,
         trusted: &TrustedManifest,
         cancel: &CancellationToken,
     ) -> Result<Report, Error> {
-        let (updater, target) = (self.clone(), trusted.manifest().clone());
-        let work = |stop| async move { updater.make_active(&target, &stop).await };
+        let updater = self.begin().or_mirrors(trusted.mirror().cloned());
+        let target = trusted.manifest().clone();
+        let caller = cancel.clone();
+        let work = |stop| async move { updater.make_active(&target, &stop, &caller).await };
         to_its_end(cancel, work).await
     }
 
+    /// `cancel` is cancelled by `caller` and when the caller has gone away.
     async fn make_active(
         &self,
         target: &Manifest,
         cancel: &CancellationToken,
+        caller: &CancellationToken,
     ) -> Result<Report, Error> {
         let started = Instant::now();
         for warning in target.warnings() {
@@ -99,13 +136,25 @@ impl Updater {
             let session = session.clone();
             blocking(move || updater.prepare(session, &target, &cancel)).await?
         };
-        let mut report = match prepared {
-            Prepared::UpToDate { session, active } => self.reprove(session, active, cancel).await?,
-            Prepared::Installed { session, target } => {
-                self.reactivate(session, target, cancel).await?
+        let done = match prepared {
+            Prepared::UpToDate { session, active } => {
+                self.reprove(session, active, cancel, caller).await
             }
-            Prepared::Update(update) => self.install(target, *update, cancel).await?,
+            Prepared::Installed { session, target } => {
+                self.reactivate(session, target, cancel, caller).await
+            }
+            Prepared::Update(update) => self.install(target, *update, cancel, caller).await,
         };
+        let mismatch = self.archive_mismatch(target, cancel).await;
+        let mut report = match (done, mismatch) {
+            (Ok(report), Some(text)) => {
+                self.notify(&Event::Warning(text.clone()));
+                report.with_warning(text)
+            }
+            (Err(error), Some(text)) => return Err(error.if_of_source(&text)),
+            (done, None) => done?,
+        };
+        report.bytes_from_archive = self.settings().archive.count();
         self.note_mirrors(session).await?;
         report.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         report
@@ -155,6 +204,10 @@ impl Updater {
             .stage(target, &self.hashing(cancel))
             .during(|| format!("cannot prepare release {}", target.tool_version()))?;
         let (wanted, resumed) = self.missing(&staging, &delta)?;
+        let reuses = delta.reuses().iter().map(|reuse| reuse.target);
+        let to_hash = reuses.filter(|file| !staging.has(file.path()));
+        let progress = &self.settings().observer;
+        progress.expect_hashing(to_hash.map(FileEntry::size).sum());
         let partials = session
             .partials()
             .during(|| "cannot use the folder for partial files".into())?;
@@ -208,6 +261,11 @@ impl Updater {
                 received: 0,
                 resumed: download.size,
             });
+            self.notify(&Event::DownloadFinished {
+                path: first.path().clone(),
+                source: None,
+                retries: 0,
+            });
         }
         Ok((wanted, resumed))
     }
@@ -218,9 +276,11 @@ impl Updater {
         session: Session,
         active: InstalledRelease,
         cancel: &CancellationToken,
+        caller: &CancellationToken,
     ) -> Result<Report, Error> {
         let mended = self.mend(&session, &active, cancel).await?;
-        self.stand_trial(&session, &active, cancel).await?;
+        self.stand_trial(&session, &active, cancel, caller).await?;
+        let unjudged = self.warn_of_trial(session).await?;
         let version = Some(active.version().clone());
         let mut report = Report::of_installed(&active, version, mended.intact, mended.transferred);
         if !mended.repaired.is_empty() {
@@ -229,6 +289,7 @@ impl Updater {
                 mended.repaired.len()
             ));
         }
+        report.warnings.extend(unjudged);
         Ok(report)
     }
 
@@ -238,6 +299,7 @@ impl Updater {
         session: Session,
         target: InstalledRelease,
         cancel: &CancellationToken,
+        caller: &CancellationToken,
     ) -> Result<Report, Error> {
         let from = session.installation().active_version().unwrap_or_default();
         {
@@ -247,7 +309,7 @@ impl Updater {
         let (activation, transferred) = self
             .switch(&session, target.clone(), HistoryEvent::Activated, cancel)
             .await?;
-        self.stand_trial(&session, &target, cancel).await?;
+        self.stand_trial(&session, &target, cancel, caller).await?;
         let retired = self.clean_up(&session).await?;
         let reused = target.manifest().files().len() as u64;
         let mut report = Report::of_installed(&target, from, reused, transferred);
@@ -274,7 +336,7 @@ impl Updater {
         let updater = self.clone();
         blocking(move || {
             if let Err(error) = session.remember_mirrors(&mirrors) {
-                updater.notify(&Event::Warning(error.to_string()));
+                updater.notify(&Event::Warning(format!("{error:#}")));
             }
             Ok(())
         })
@@ -289,7 +351,7 @@ impl Updater {
             let settings = updater.settings();
             let retired = session.retain(settings.keep_previous, (settings.clock)());
             Ok(retired.unwrap_or_else(|error| {
-                let text = format!("old releases could not be deleted: {error}");
+                let text = format!("old releases could not be deleted: {error:#}");
                 updater.notify(&Event::Warning(text));
                 Vec::new()
             }))

@@ -4,7 +4,8 @@ use activation::Watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Error, ErrorKind, Event, Observer};
+use crate::progress::Tracker;
+use crate::{Error, ErrorKind, Event, Observer as _};
 
 /// Runs what waits for the disk where it may wait.
 pub(crate) async fn blocking<T: Send + 'static>(
@@ -43,11 +44,15 @@ async fn joined<T>(task: JoinHandle<Result<T, Error>>) -> Result<T, Error> {
 
 /// Passes progress on, and stops when the token says so.
 pub(crate) struct Hashing {
-    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) observer: Arc<Tracker>,
     pub(crate) cancel: CancellationToken,
 }
 
 impl Watch for Hashing {
+    fn found(&self, bytes: u64) {
+        self.observer.expect_hashing(bytes);
+    }
+
     fn advanced(&self, bytes: u64) {
         self.observer.notify(&Event::BytesVerified(bytes));
     }

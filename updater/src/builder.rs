@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use activation::CurrentLink;
-use downloader::{Downloader, Fetcher, HostPolicy, RetryPolicy, StallPolicy};
+use downloader::{Downloader, Fetcher, HostPolicy, RedirectPolicy, RetryPolicy, StallPolicy};
 use durable_fs::{Disk, LinkPolicy};
 use manifest_core::Limits;
 use url::Url;
 
+use crate::archive::Archive;
 use crate::event::Silent;
 use crate::health::Health;
+use crate::progress::Tracker;
 use crate::sources::shown;
 use crate::{Error, HealthProbe, Observer, Updater, UrlProbe};
 
@@ -39,6 +41,18 @@ pub enum FailedReleases {
 }
 
 /// Builds an [`Updater`]. Everything but the root has a default that is right for most programs.
+///
+/// ```
+/// use updater::{Downgrade, HostPolicy, LinkPolicy, Updater};
+///
+/// let updater = Updater::builder("/srv/tools/sketcher")
+///     .with_hosts(HostPolicy::only(["hq.example"]))
+///     .with_downgrade(Downgrade::Allow) // HQ's word is final, also if it names an older release
+///     .with_link_policy(LinkPolicy::Independent) // the tool writes into its own files
+///     .with_keep_previous(2)
+///     .build()?;
+/// # Ok::<(), updater::Error>(())
+/// ```
 #[derive(Clone)]
 #[must_use]
 pub struct UpdaterBuilder {
@@ -46,10 +60,12 @@ pub struct UpdaterBuilder {
     pub(crate) disk: Disk,
     pub(crate) downloader: Option<Arc<dyn Downloader>>,
     pub(crate) mirrors: Vec<Url>,
+    pub(crate) archive: Archive,
     pub(crate) hosts: HostPolicy,
+    redirects: RedirectPolicy,
     pub(crate) retry: RetryPolicy,
     pub(crate) stall: StallPolicy,
-    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) observer: Arc<Tracker>,
     pub(crate) limits: Limits,
     pub(crate) downgrade: Downgrade,
     pub(crate) health: Option<Health>,
@@ -69,10 +85,12 @@ impl UpdaterBuilder {
             disk: Disk::real(),
             downloader: None,
             mirrors: Vec::new(),
+            archive: Archive::default(),
             hosts: HostPolicy::any(),
+            redirects: RedirectPolicy::default(),
             retry: RetryPolicy::default(),
             stall: StallPolicy::default(),
-            observer: Arc::new(Silent),
+            observer: Tracker::new(Arc::new(Silent)),
             limits: Limits::default(),
             downgrade: Downgrade::default(),
             health: None,
@@ -106,13 +124,20 @@ impl UpdaterBuilder {
         self
     }
 
-    /// How often and when a source is asked again.
+    /// Where the default downloader may be redirected. Default: within a host.
+    pub fn with_redirects(mut self, redirects: RedirectPolicy) -> Self {
+        self.redirects = redirects;
+        self
+    }
+
+    /// How often and when a source is asked again for a file. A manifest is asked for at most three times; who wants to
+    /// wait longer for it calls again, as long as [`Error::is_temporary`](crate::Error::is_temporary).
     pub fn with_retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = retry;
         self
     }
 
-    /// How slow a source may be. There is no limit on the time of a whole download.
+    /// How slow a source may be. Default: 1 KiB/s, averaged over 30 s of waiting. There is no limit on the time of a whole download.
     pub fn with_stall(mut self, stall: StallPolicy) -> Self {
         self.stall = stall;
         self
@@ -120,7 +145,7 @@ impl UpdaterBuilder {
 
     /// Who hears of progress.
     pub fn with_observer(mut self, observer: impl Observer + 'static) -> Self {
-        self.observer = Arc::new(observer);
+        self.observer = Tracker::new(Arc::new(observer));
         self
     }
 
@@ -138,6 +163,7 @@ impl UpdaterBuilder {
 
     /// Who says whether a release works that has just become active, and how long that may take. If it says no,
     /// or nothing in time, the release before is made active again and this one is not tried again by itself.
+    /// Cancelling before the answer makes the release before active again, too; then this one is tried again next time.
     /// Default: nobody.
     pub fn with_health_probe(
         mut self,
@@ -181,7 +207,7 @@ impl UpdaterBuilder {
         self
     }
 
-    /// How many files are fetched at a time. Default: 8.
+    /// How many files are fetched at a time, the largest first. Default: 8.
     pub fn with_parallel_downloads(mut self, downloads: NonZeroUsize) -> Self {
         self.parallel_downloads = downloads;
         self
@@ -203,16 +229,17 @@ impl UpdaterBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if there is no downloader, or if TLS
-    /// cannot be set up.
+    /// cannot be set up; `Policy` if a ZIP's URL cannot be one.
     pub fn build(mut self) -> Result<Updater, Error> {
         let downloader = match self.downloader.take() {
             Some(downloader) => downloader,
-            None => default_downloader(&self.hosts)?,
+            None => default_downloader(&self.hosts, &self.redirects)?,
         };
         if let Some((url, deadline)) = self.health_url.take() {
             let probe = Arc::new(UrlProbe::new(url, downloader.clone()));
             self.health = Some(Health { probe, deadline });
         }
+        let downloader = self.archive.open(downloader, self.stall)?;
         let fetcher = Fetcher::new(downloader)
             .with_retry(self.retry)
             .with_stall(self.stall);
@@ -221,13 +248,18 @@ impl UpdaterBuilder {
 }
 
 #[cfg(feature = "http")]
-fn default_downloader(hosts: &HostPolicy) -> Result<Arc<dyn Downloader>, Error> {
+fn default_downloader(
+    hosts: &HostPolicy,
+    redirects: &RedirectPolicy,
+) -> Result<Arc<dyn Downloader>, Error> {
     use downloader::{FileDownloader, HttpConfig, HttpDownloader, SchemeRouter};
 
-    let http =
-        HttpDownloader::new(HttpConfig::new().with_hosts(hosts.clone())).map_err(|error| {
-            Error::new(crate::ErrorKind::Configuration, "cannot set up HTTP").with_source(error)
-        })?;
+    let config = HttpConfig::new()
+        .with_hosts(hosts.clone())
+        .with_redirects(redirects.clone());
+    let http = HttpDownloader::new(config).map_err(|error| {
+        Error::new(crate::ErrorKind::Configuration, "cannot set up HTTP").with_source(error)
+    })?;
     let http: Arc<dyn Downloader> = Arc::new(http);
     Ok(Arc::new(
         SchemeRouter::new()
@@ -238,7 +270,7 @@ fn default_downloader(hosts: &HostPolicy) -> Result<Arc<dyn Downloader>, Error> 
 }
 
 #[cfg(not(feature = "http"))]
-fn default_downloader(_: &HostPolicy) -> Result<Arc<dyn Downloader>, Error> {
+fn default_downloader(_: &HostPolicy, _: &RedirectPolicy) -> Result<Arc<dyn Downloader>, Error> {
     let text = "no downloader was given, and this program was built without the feature `http`";
     Err(Error::new(crate::ErrorKind::Configuration, text))
 }

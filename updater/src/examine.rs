@@ -67,10 +67,13 @@ impl Updater {
     /// # Errors
     /// [`ErrorKind::NoInstallation`] if there is no such folder, `Cancelled`. Whatever else cannot be read
     /// is a symptom.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the hashing within one piece of a file.
     pub async fn examine(&self, cancel: &CancellationToken) -> Result<Diagnosis, Error> {
         let stop = cancel.child_token();
         let _gone = stop.clone().drop_guard();
-        self.diagnose(&stop).await
+        self.begin().diagnose(&stop).await
     }
 
     async fn diagnose(&self, stop: &CancellationToken) -> Result<Diagnosis, Error> {
@@ -80,6 +83,15 @@ impl Updater {
                 .installation()?
                 .ok_or_else(|| updater.nothing_installed())?;
             updater.phase(Phase::Verifying);
+            // What cannot be read is a symptom, and is found below.
+            let versions = installation.releases().unwrap_or_default();
+            let releases = versions
+                .iter()
+                .filter_map(|version| installation.release(version).ok()?);
+            let to_hash = releases
+                .map(|release| release.manifest().total_size())
+                .sum();
+            updater.settings().observer.expect_hashing(to_hash);
             let symptoms = installation
                 .examine(&watch)
                 .during(|| format!("cannot examine {}", updater.root().display()))?;
@@ -98,8 +110,11 @@ impl Updater {
     /// # Errors
     /// [`ErrorKind::NoInstallation`], [`ErrorKind::Busy`] if another process is changing the installation,
     /// `Cancelled`.
+    ///
+    /// # Cancel safety
+    /// As [`apply`](Self::apply). What was mended by then stays mended.
     pub async fn fix(&self, cancel: &CancellationToken) -> Result<FixReport, Error> {
-        let updater = self.clone();
+        let updater = self.begin();
         let work = |stop| async move { updater.mend_what_can_be(&stop).await };
         to_its_end(cancel, work).await
     }
@@ -121,7 +136,7 @@ impl Updater {
                 Err(error) if matches!(error.kind(), ErrorKind::Busy | ErrorKind::Cancelled) => {
                     return Err(error);
                 }
-                Err(error) => report.failed.push(chain(&error)),
+                Err(error) => report.failed.push(format!("{error:#}")),
                 Ok(()) => {}
             }
             report.remaining = self.diagnose(stop).await?;
@@ -154,7 +169,7 @@ impl Updater {
                 });
             }
             Step::Repair => {
-                let repaired = self.repair(cancel).await?;
+                let repaired = self.repair_active(cancel).await?;
                 report.done.push(format!(
                     "repaired {} of release {}, {} bytes fetched",
                     files(repaired.repaired.len()),
@@ -202,15 +217,4 @@ fn next_step(found: &Diagnosis, tried: &[Step]) -> Option<Step> {
 fn files(count: usize) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} file{plural}")
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

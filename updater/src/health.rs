@@ -32,14 +32,45 @@ pub struct Candidate {
 
 /// Says whether a release that has just become active works.
 ///
-/// It is asked once, with a deadline; the future is dropped when that has passed. If it says no, the release
-/// before is made active again, and this one is not installed again by itself.
+/// It is asked once, with a deadline. If it says no, the release before is made active again, and this one is not
+/// installed again by itself.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use async_trait::async_trait;
+/// use updater::{Candidate, HealthProbe, Unhealthy, Updater};
+///
+/// /// The tool's service is restarted, and has to say that it is ready.
+/// #[derive(Debug)]
+/// struct Restart;
+///
+/// #[async_trait]
+/// impl HealthProbe for Restart {
+///     async fn check(&self, candidate: &Candidate) -> Result<(), Unhealthy> {
+///         let ready = candidate.folder.join("ready");
+///         while !ready.exists() {
+///             tokio::time::sleep(Duration::from_millis(100)).await; // until the deadline
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let builder = Updater::builder("/srv/tools/sketcher").with_health_probe(Restart, Duration::from_secs(60));
+/// # let _ = builder;
+/// ```
+///
+/// [`CommandProbe`], [`UrlProbe`] and [`ProbeFn`] are ready-made.
 #[async_trait]
 pub trait HealthProbe: Send + Sync + fmt::Debug {
     /// Looks at the release.
     ///
     /// # Errors
     /// [`Unhealthy`] with the reason, for people.
+    ///
+    /// # Cancel safety
+    /// The future is dropped when the deadline has passed and when the update is cancelled: what it has started must
+    /// end then.
     async fn check(&self, candidate: &Candidate) -> Result<(), Unhealthy>;
 }
 
@@ -152,7 +183,7 @@ impl HealthProbe for UrlProbe {
         loop {
             match self.downloader.open(&Request::new(self.url.clone())).await {
                 Ok(_) => return Ok(()),
-                Err(error) => tracing::debug!(%error, "not healthy yet"),
+                Err(error) => tracing::debug!(error = format_args!("{error:#}"), "not healthy yet"),
             }
             tokio::time::sleep(ASK_EVERY).await;
         }

@@ -19,6 +19,7 @@ impl Updater {
         target: &Manifest,
         update: Update,
         cancel: &CancellationToken,
+        caller: &CancellationToken,
     ) -> Result<Report, Error> {
         self.phase(Phase::Transferring);
         let gathered = self.gather(target, &update, cancel).await?;
@@ -40,7 +41,7 @@ impl Updater {
             Ok((session, plan, activation))
         })
         .await?;
-        self.stand_trial(&session, &activation.release, cancel)
+        self.stand_trial(&session, &activation.release, cancel, caller)
             .await?;
         let retired = self.clean_up(&session).await?;
         Ok(report(plan, &gathered, activation, retired))
@@ -87,7 +88,9 @@ impl Updater {
             );
             self.notify(&Event::Warning(text.clone()));
             warnings.push(text);
-            transferred += transfer(by_content(damaged), cancel).await?;
+            let wanted = by_content(damaged);
+            self.expect(&wanted);
+            transferred += transfer(wanted, cancel).await?;
         }
         Ok(Gathered {
             transferred,
@@ -211,6 +214,7 @@ fn report(
         carried: carried.carried.len() as u64,
         pending_deletions: carried.pending.len() as u64,
         bytes_downloaded: gathered.transferred.bytes,
+        bytes_from_archive: 0,
         bytes_resumed: gathered.transferred.resumed,
         bytes_saved: plan.bytes_total.saturating_sub(gathered.transferred.bytes),
         bytes_total: plan.bytes_total,

@@ -1,9 +1,13 @@
+use std::fmt;
+
 use activation::CarryPlan;
 use delta_engine::Delta;
 use manifest_core::{Manifest, ReleasePath, ReleaseVersion, Sha256Digest, ToolId};
 use serde::Serialize;
 
 use activation::InstalledRelease;
+
+use crate::progress::Size;
 
 /// What an update would do, in paths and bytes. Nothing was changed to make it.
 #[derive(Clone, Debug, Serialize)]
@@ -87,6 +91,24 @@ impl Plan {
             bytes_saved: totals.saved_bytes(),
             bytes_total: totals.target_bytes,
         }
+    }
+}
+
+/// `1.0.0 to 1.1.0: 2 to fetch (1.5 KiB), 120 reused, 1 to delete`.
+impl fmt::Display for Plan {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(from) = &self.from_version {
+            write!(formatter, "{from} to ")?;
+        }
+        write!(
+            formatter,
+            "{}: {} to fetch ({}), {} reused, {} to delete",
+            self.to_version,
+            self.downloads.len(),
+            Size::new(self.bytes_to_download),
+            self.reused,
+            self.deletions.len()
+        )
     }
 }
 

@@ -16,31 +16,40 @@ impl Updater {
     ///
     /// # Errors
     /// [`ErrorKind::NoInstallation`](crate::ErrorKind::NoInstallation), `Manifest` if the release's own
-    /// manifest is damaged (installing the release again mends that), `Busy`, `Network`, `Integrity`,
-    /// `NoSpace`, `Cancelled`, `Io`. What was repaired by then stays repaired.
+    /// manifest is damaged (installing the release again mends that), `Busy`, `Network`, `Unauthorized`, `Integrity`,
+    /// `NoSpace`, `PermissionDenied` (also if a file may not be read after it was replaced), `Cancelled`, `Io`.
+    /// What was repaired by then stays repaired.
+    ///
+    /// # Cancel safety
+    /// As [`apply`](Self::apply). A file is the damaged one or the right one.
     pub async fn repair(&self, cancel: &CancellationToken) -> Result<RepairReport, Error> {
-        let updater = self.clone();
-        let work = |stop| async move {
-            let locking = updater.clone();
-            let (session, active) = blocking(move || {
-                let session = locking.lock()?;
-                let active = locking.active(session.installation())?;
-                locking.check_hosts(active.manifest())?;
-                Ok((session, active))
-            })
-            .await?;
-            let updater = updater.with_known_mirrors(session.installation());
-            let mended = updater.mend(&session, &active, &stop).await?;
-            Ok(RepairReport {
-                version: active.version().clone(),
-                manifest_hash: active.manifest().manifest_hash(),
-                repaired: mended.repaired,
-                intact: mended.intact,
-                downloaded: mended.transferred.contents,
-                bytes_downloaded: mended.transferred.bytes,
-            })
-        };
+        let updater = self.begin();
+        let work = |stop| async move { updater.repair_active(&stop).await };
         to_its_end(cancel, work).await
+    }
+
+    pub(crate) async fn repair_active(
+        &self,
+        cancel: &CancellationToken,
+    ) -> Result<RepairReport, Error> {
+        let locking = self.clone();
+        let (session, active) = blocking(move || {
+            let session = locking.lock()?;
+            let active = locking.active(session.installation())?;
+            locking.check_hosts(active.manifest())?;
+            Ok((session, active))
+        })
+        .await?;
+        let updater = self.with_known_mirrors(session.installation());
+        let mended = updater.mend(&session, &active, cancel).await?;
+        Ok(RepairReport {
+            version: active.version().clone(),
+            manifest_hash: active.manifest().manifest_hash(),
+            repaired: mended.repaired,
+            intact: mended.intact,
+            downloaded: mended.transferred.contents,
+            bytes_downloaded: mended.transferred.bytes,
+        })
     }
 
     /// Hashes every file of a release, fetches what is damaged, and hashes that again where it is now.
@@ -66,11 +75,12 @@ impl Updater {
         let repaired = found.findings.clone();
         let verification = self.verify_release(release, Some(found), cancel).await?;
         if let Some(finding) = verification.findings.first() {
-            let text = format!(
-                "{:?} is still damaged after its repair: {}",
-                finding.path, finding.problem
-            );
-            return Err(Error::new(ErrorKind::Damaged, text));
+            let (kind, what) = match finding.problem {
+                Problem::NotPermitted(_) => (ErrorKind::PermissionDenied, "was replaced, and"),
+                _ => (ErrorKind::Damaged, "is still damaged after its repair:"),
+            };
+            let text = format!("{:?} {what} {}", finding.path, finding.problem);
+            return Err(Error::new(kind, text));
         }
         Ok(Mended {
             intact,
@@ -87,6 +97,16 @@ impl Updater {
         cancel: &CancellationToken,
     ) -> Result<Verification, Error> {
         self.phase(Phase::Verifying);
+        let to_hash = match &earlier {
+            Some(earlier) => {
+                let damaged = earlier.findings.iter();
+                let damaged =
+                    damaged.filter_map(|found| release.manifest().file(found.path.as_str()));
+                damaged.map(FileEntry::size).sum()
+            }
+            None => release.manifest().total_size(),
+        };
+        self.settings().observer.expect_hashing(to_hash);
         let (release, watch) = (release.clone(), self.hashing(cancel));
         blocking(move || {
             let verified = match &earlier {
@@ -116,6 +136,7 @@ impl Updater {
         let wanted = by_content(entries(false));
 
         self.phase(Phase::Transferring);
+        self.expect(&wanted);
         let partials = session
             .partials()
             .during(|| "cannot use the folder for partial files".into())?;

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::path::PathBuf;
 
 use activation::{Finding, HistoryEntry, InstalledRelease};
 use manifest_core::{ReleaseVersion, Sha256Digest, ToolId};
@@ -20,7 +21,8 @@ pub struct Report {
     pub manifest_hash: Sha256Digest,
     /// The hash that was required.
     pub required_manifest_hash: Sha256Digest,
-    /// Contents that were fetched.
+    /// Contents that were fetched, each once. One that an interrupted run had fetched whole counts neither here nor as
+    /// [`reused`](Self::reused); its bytes are in [`bytes_resumed`](Self::bytes_resumed).
     pub downloaded: u64,
     /// Files whose content was installed already.
     pub reused: u64,
@@ -32,11 +34,14 @@ pub struct Report {
     pub carried: u64,
     /// Files that wait for `prune` to confirm their deletion.
     pub pending_deletions: u64,
-    /// Bytes that came from sources.
+    /// Bytes of files that came from sources, useless ones included. Those out of a ZIP count as they are in the file.
     pub bytes_downloaded: u64,
+    /// Bytes that were read of the release ZIP, if there is one: its directory, and files in their compressed form. It is
+    /// what crossed the network if the ZIP is remote. Counted since the updater was built, or since its last report.
+    pub bytes_from_archive: u64,
     /// Bytes that an interrupted update had fetched before.
     pub bytes_resumed: u64,
-    /// Bytes of the release that did not have to be fetched.
+    /// Bytes of the release's files that did not have to be fetched.
     pub bytes_saved: u64,
     /// Bytes of the whole release.
     pub bytes_total: u64,
@@ -72,6 +77,7 @@ impl Report {
             carried: 0,
             pending_deletions: 0,
             bytes_downloaded: transferred.bytes,
+            bytes_from_archive: 0,
             bytes_resumed: transferred.resumed,
             bytes_saved: manifest.total_size().saturating_sub(transferred.bytes),
             bytes_total: manifest.total_size(),
@@ -80,6 +86,11 @@ impl Report {
             warnings: Vec::new(),
             duration_ms: 0,
         }
+    }
+
+    pub(crate) fn with_warning(mut self, warning: String) -> Self {
+        self.warnings.push(warning);
+        self
     }
 
     /// Whether the installation is exactly what was required.
@@ -200,8 +211,15 @@ pub struct ActiveStatus {
     pub version: ReleaseVersion,
     /// Its manifest's hash.
     pub manifest_hash: Sha256Digest,
+    /// The folder in which it lies, below the root as that was given. It stays there while later releases are
+    /// installed, as long as it is among those that are kept for rollback.
+    #[serde(skip)]
+    pub folder: PathBuf,
     /// How many files it has.
     pub files: usize,
     /// Their bytes.
     pub bytes: u64,
+    /// Whether it has yet to show that it works: it became active, and its health probe was stopped before the answer,
+    /// by a crash or a dropped future. The next update to it with a probe asks. Always `false` where no probe is used.
+    pub on_trial: bool,
 }

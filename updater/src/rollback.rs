@@ -15,12 +15,15 @@ impl Updater {
     /// # Errors
     /// [`ErrorKind::NotFound`] if there is none to go back to, [`ErrorKind::Damaged`] if it is not intact
     /// and could not be repaired (the active release stays), `Busy`, `Cancelled`, `NoSpace`, `Io`.
+    ///
+    /// # Cancel safety
+    /// As [`apply`](Self::apply).
     pub async fn rollback(
         &self,
         to: Option<ReleaseVersion>,
         cancel: &CancellationToken,
     ) -> Result<RollbackReport, Error> {
-        let updater = self.clone();
+        let updater = self.begin();
         let work = |stop| async move {
             let locking = updater.clone();
             let (session, from_version, target) =

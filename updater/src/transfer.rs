@@ -57,6 +57,13 @@ pub(crate) fn by_content(entries: impl IntoIterator<Item = FileEntry>) -> Vec<Wa
 }
 
 impl Updater {
+    /// Says that these are to be fetched, beside what the plan says.
+    pub(crate) fn expect(&self, wanted: &[Wanted]) {
+        let bytes = wanted.iter().map(|wanted| wanted.size).sum();
+        let progress = &self.settings().observer;
+        progress.expect_files(wanted.len() as u64, bytes);
+    }
+
     /// Fetches contents, several at a time, and hands each to `place` on a blocking thread as soon as
     /// it is verified.
     pub(crate) async fn transfer<P>(
@@ -200,7 +207,7 @@ impl ProgressSink for Progress {
     fn waiting(&self, error: &downloader::Error, wait: Duration) {
         self.observer.notify(&Event::DownloadWaiting {
             path: self.path.clone(),
-            reason: chain(error),
+            reason: format!("{error:#}"),
             wait,
         });
     }
@@ -210,10 +217,4 @@ impl fmt::Debug for Progress {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_tuple("Progress").field(&self.path).finish()
     }
-}
-
-/// An error and its causes, in one line.
-fn chain(error: &downloader::Error) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -1,8 +1,24 @@
 use manifest_core::{Manifest, Sha256Digest};
+use url::Url;
 
 use crate::{Error, ErrorKind};
 
 /// Which manifests may be installed.
+///
+/// ```
+/// use manifest_core::{ManifestBuilder, Sha256Digest};
+/// use updater::{ErrorKind, TrustPolicy};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let manifest = ManifestBuilder::new("sketcher".parse()?, "1.2.0".parse()?).build()?;
+/// let right = TrustPolicy::Pinned(manifest.manifest_hash());
+/// assert!(right.trust(manifest.clone()).is_ok());
+///
+/// let wrong = TrustPolicy::Pinned(Sha256Digest::of(b"another one"));
+/// assert_eq!(wrong.trust(manifest).unwrap_err().kind(), ErrorKind::Trust);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TrustPolicy {
@@ -31,7 +47,10 @@ impl TrustPolicy {
             );
             return Err(Error::new(ErrorKind::Trust, text));
         }
-        Ok(TrustedManifest { manifest })
+        Ok(TrustedManifest {
+            manifest,
+            mirror: None,
+        })
     }
 }
 
@@ -39,6 +58,7 @@ impl TrustPolicy {
 #[derive(Clone, Debug)]
 pub struct TrustedManifest {
     manifest: Manifest,
+    mirror: Option<Url>,
 }
 
 impl TrustedManifest {
@@ -46,5 +66,14 @@ impl TrustedManifest {
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// Where the manifest came from, and its files can be had.
+    pub(crate) fn mirror(&self) -> Option<&Url> {
+        self.mirror.as_ref()
+    }
+
+    pub(crate) fn with_mirror(self, mirror: Option<Url>) -> Self {
+        Self { mirror, ..self }
     }
 }

@@ -2,7 +2,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use activation::{HistoryEntry, Installation, InstalledRelease, Session};
+use activation::{HistoryEntry, Installation, InstalledRelease, PrunePlan, Session};
 use downloader::Fetcher;
 use eligibility::{Eligibility, Installed, Required};
 use manifest_core::Manifest;
@@ -12,7 +12,7 @@ use url::Url;
 use crate::blocking::{Hashing, blocking};
 use crate::error::During as _;
 use crate::report::{ActiveStatus, PruneReport, Status, VerifyReport};
-use crate::{Error, ErrorKind, Event, Phase, UpdaterBuilder};
+use crate::{Error, ErrorKind, Event, Observer as _, Phase, UpdaterBuilder};
 
 /// Keeps the installation in one folder on exactly one release.
 ///
@@ -21,6 +21,25 @@ use crate::{Error, ErrorKind, Event, Phase, UpdaterBuilder};
 /// then the old one or the new one, whole, and running the operation again goes on from there.
 ///
 /// Cloning is cheap. The methods need a tokio runtime.
+///
+/// ```
+/// use updater::{Error, Updater};
+///
+/// /// What a program says about the tool that it keeps up to date.
+/// async fn describe(updater: &Updater) -> Result<String, Error> {
+///     Ok(match updater.status().await?.active {
+///         Some(active) => format!("{} {} in {}", active.tool_id, active.version, active.folder.display()),
+///         None => format!("nothing is installed in {}", updater.root().display()),
+///     })
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let updater = Updater::builder("/no/such/folder").build()?;
+/// assert_eq!(describe(&updater).await?, "nothing is installed in /no/such/folder");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Updater {
     inner: Arc<Inner>,
@@ -43,10 +62,20 @@ impl Updater {
         }
     }
 
-    /// The same updater with other mirrors, for when they are known only from the manifest; see
-    /// [`UpdaterBuilder::with_mirrors`] and [`mirror_of`](crate::mirror_of). Connections are shared.
-    #[must_use]
-    pub fn with_mirrors(&self, bases: impl IntoIterator<Item = Url>) -> Self {
+    /// For one operation: its progress begins at nothing.
+    pub(crate) fn begin(&self) -> Self {
+        let mut settings = self.settings().clone();
+        settings.observer = settings.observer.afresh();
+        Self::new(settings, self.fetcher().clone())
+    }
+
+    /// The same operation with these mirrors, unless others were given.
+    pub(crate) fn or_mirrors(&self, bases: impl IntoIterator<Item = Url>) -> Self {
+        if !self.settings().mirrors.is_empty() {
+            return self.clone();
+        }
+        let hosts = &self.settings().hosts;
+        let bases = bases.into_iter().filter(|base| hosts.check(base).is_ok());
         let settings = self.settings().clone().with_mirrors(bases);
         Self::new(settings, self.fetcher().clone())
     }
@@ -141,6 +170,9 @@ impl Updater {
     /// # Errors
     /// [`ErrorKind::NoInstallation`] if `current.txt` names nothing usable, `Manifest`, `Io`. A folder
     /// that is missing or empty is no error.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so the future may be dropped at any time.
     pub async fn status(&self) -> Result<Status, Error> {
         let updater = self.clone();
         blocking(move || {
@@ -153,6 +185,7 @@ impl Updater {
                 });
             };
             let during = || format!("cannot read {}", updater.root().display());
+            let on_trial = installation.trial().during(during)?.is_some();
             let active = installation
                 .active()
                 .during(during)?
@@ -160,8 +193,10 @@ impl Updater {
                     tool_id: release.manifest().tool_id().clone(),
                     version: release.version().clone(),
                     manifest_hash: release.manifest().manifest_hash(),
+                    folder: release.dir().path().to_path_buf(),
                     files: release.manifest().files().len(),
                     bytes: release.manifest().total_size(),
+                    on_trial,
                 });
             Ok(Status {
                 active,
@@ -177,6 +212,9 @@ impl Updater {
     ///
     /// # Errors
     /// As [`status`](Self::status).
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so the future may be dropped at any time.
     pub async fn active_manifest(&self) -> Result<Option<Manifest>, Error> {
         let updater = self.clone();
         blocking(move || {
@@ -191,17 +229,33 @@ impl Updater {
         .await
     }
 
-    /// Whether this worker may take network jobs when HQ requires a release. Reads only.
+    /// Whether this worker may take network jobs when HQ requires a release. Which release is active is what counts, not
+    /// whether it works: one on trial ([`ActiveStatus::on_trial`](crate::ActiveStatus::on_trial)) is eligible. Reads only.
+    ///
+    /// Who knows the required hash, but not the version, asks
+    /// `status().await?.active.is_some_and(|active| active.manifest_hash == hash)`: the hash covers the version.
     ///
     /// # Errors
     /// As [`status`](Self::status). A `current.txt` that names nothing usable counts as nothing
-    /// installed.
+    /// installed; the answer's reasons say what is wrong with it.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so the future may be dropped at any time.
     pub async fn eligibility(&self, required: &Required) -> Result<Eligibility, Error> {
-        let active = match self.status().await {
-            Err(error) if error.kind() == ErrorKind::NoInstallation => None,
-            status => status?.active,
+        let status = match self.status().await {
+            Err(error) if error.kind() == ErrorKind::NoInstallation => {
+                return Ok(Eligibility::unusable(format!("{error:#}")));
+            }
+            status => status?,
         };
-        let installed = active.map(|active| Installed {
+        if status.active.is_none() && !status.releases.is_empty() {
+            let root = self.root().display();
+            let why = format!(
+                "releases are installed in {root}, but no current.txt says which is active"
+            );
+            return Ok(Eligibility::unusable(why));
+        }
+        let installed = status.active.map(|active| Installed {
             version: active.version,
             manifest_hash: active.manifest_hash,
         });
@@ -212,6 +266,9 @@ impl Updater {
     ///
     /// # Errors
     /// `Io`. A folder that is missing has no history.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so the future may be dropped at any time.
     pub async fn history(&self) -> Result<Vec<HistoryEntry>, Error> {
         let updater = self.clone();
         blocking(move || match updater.installation()? {
@@ -228,16 +285,22 @@ impl Updater {
     /// # Errors
     /// [`ErrorKind::NoInstallation`], `Manifest`, `Cancelled`. Damaged files are no error, but in the
     /// report.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the hashing within one piece of a file.
     pub async fn verify(&self, cancel: &CancellationToken) -> Result<VerifyReport, Error> {
         let stop = cancel.child_token();
         let _gone = stop.clone().drop_guard();
-        let (updater, watch) = (self.clone(), self.hashing(&stop));
+        let updater = self.begin();
         blocking(move || {
+            let watch = updater.hashing(&stop);
             let installation = updater
                 .installation()?
                 .ok_or_else(|| updater.nothing_installed())?;
             let active = updater.active(&installation)?;
             updater.phase(Phase::Verifying);
+            let to_hash = active.manifest().total_size();
+            updater.settings().observer.expect_hashing(to_hash);
             let verification = active
                 .verify(&watch)
                 .during(|| format!("cannot verify release {}", active.version()))?;
@@ -252,13 +315,37 @@ impl Updater {
         .await
     }
 
+    /// What [`prune`](Self::prune) would do. Reads only, and needs no lock.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoInstallation`], `Manifest`, `Io`.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so the future may be dropped at any time.
+    pub async fn plan_prune(&self) -> Result<PrunePlan, Error> {
+        let updater = self.clone();
+        blocking(move || {
+            let installation = updater
+                .installation()?
+                .ok_or_else(|| updater.nothing_installed())?;
+            updater.active(&installation)?;
+            installation
+                .plan_prune(updater.settings().keep_previous)
+                .during(|| "cannot tell what there is to prune".into())
+        })
+        .await
+    }
+
     /// Deletes releases that are too old to keep, and what the delete policy of the active release
     /// leaves to be confirmed. Calling this is the confirmation.
     ///
     /// # Errors
     /// [`ErrorKind::NoInstallation`], `Busy`, `Io`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not stop it: it holds the lock until it is done.
     pub async fn prune(&self) -> Result<PruneReport, Error> {
-        let updater = self.clone();
+        let updater = self.begin();
         blocking(move || {
             let session = updater.lock()?;
             updater.active(session.installation())?;

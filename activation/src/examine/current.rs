@@ -40,8 +40,8 @@ impl Examination<'_> {
                     "There is no {}, although releases are installed.",
                     path.display()
                 );
-                let why = "The first installation was stopped just before its end, the only release did not work, or \
-                           somebody deleted the file.";
+                let why = "The first installation was stopped just before its end, or before its release had shown that \
+                           it works, or it did not work; or somebody deleted the file.";
                 self.no_active_release(what, why, releases);
             }
             Ok(None) => {
@@ -82,13 +82,18 @@ impl Examination<'_> {
 
     fn no_active_release(&mut self, what: String, why: &str, releases: &[Known]) {
         let notes = self.installation.root().open_dir(layout::NOTES);
-        let failed = notes.ok().and_then(|notes| trial::read_failed(&notes).ok());
+        let notes = notes.ok();
+        let failed = notes
+            .as_ref()
+            .and_then(|notes| trial::read_failed(notes).ok());
         let failed = failed.unwrap_or_default();
+        let unjudged = notes.and_then(|notes| trial::read_trial(&notes).ok()?);
+        let unjudged = unjudged.map(|trial| trial.manifest_hash);
         let is_candidate = |known: &&Known| {
             known.is_intact
                 && known
                     .manifest_hash
-                    .is_some_and(|hash| !failed.contains_key(&hash))
+                    .is_some_and(|hash| !failed.contains_key(&hash) && unjudged != Some(hash))
         };
         let remedy = if releases.iter().any(|known| is_candidate(&known)) {
             Remedy::Reopen

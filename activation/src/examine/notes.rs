@@ -117,7 +117,7 @@ impl Examination<'_> {
                 failed.version,
                 if is_active { ", which is active," } else { "" },
                 path.display(),
-                failed.reason.trim_end_matches('.')
+                in_one_line(&failed.reason).trim_end_matches('.')
             );
             let why = format!(
                 "That was found on {}. It is not installed again by itself.",
@@ -150,4 +150,10 @@ impl Examination<'_> {
             self.add(Severity::Note, what, why, Remedy::Prune);
         }
     }
+}
+
+/// What a probe said, which may have been several lines.
+fn in_one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" / ")
 }

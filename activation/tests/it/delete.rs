@@ -1,10 +1,10 @@
 use std::fs;
 
-use activation::Event;
+use activation::{Event, PrunePlan};
 use manifest_core::{DeletePolicy, Manifest};
 use testkit::Tree;
 
-use crate::common::{Root, TOOL, inode, now, symlink, update};
+use crate::common::{Root, TOOL, inode, now, symlink, update, version};
 
 fn manifest(tree: &Tree, version: &str, policy: DeletePolicy) -> Manifest {
     tree.builder(TOOL, version)
@@ -82,6 +82,19 @@ fn aggressive_deletes_all_that_is_neither_listed_nor_ignored_and_keeps_the_users
     // What appears later is pruned on request.
     root.write("releases/v2.0.0/junk/x", "x");
     root.write("releases/v2.0.0/y.log", "y");
+    let plan = root.installation().plan_prune(0).unwrap();
+    assert_eq!(plan.releases, [version("1.0.0")]);
+    assert_eq!(plan.deletions, ["junk/x"]);
+    assert_eq!(
+        plan.kept,
+        [
+            "releases/v1.0.0/link",
+            "releases/v1.0.0/mine",
+            "releases/v1.0.0/own/deep/file",
+        ]
+    );
+    assert!(root.exists("releases/v2.0.0/junk/x") && root.kept().is_empty());
+    assert_eq!(root.installation().plan_prune(1).unwrap().releases, []);
     assert_eq!(root.session().prune_active(now()).unwrap(), ["junk/x"]);
     assert!(!root.exists("releases/v2.0.0/junk"));
     assert!(root.exists("releases/v2.0.0/y.log"));
@@ -90,6 +103,25 @@ fn aggressive_deletes_all_that_is_neither_listed_nor_ignored_and_keeps_the_users
 
     root.session().retain(0, now()).unwrap();
     assert_eq!(root.kept(), ["v1.0.0/mine", "v1.0.0/own/deep/file"]);
+}
+
+#[test]
+fn what_pruning_would_keep_does_not_count_on_what_it_would_delete() {
+    let (root, _) = updated(DeletePolicy::Aggressive);
+    for release in ["v1.0.0", "v2.0.0"] {
+        root.write(&format!("releases/{release}/notes/x"), "x");
+        root.write(&format!("releases/{release}/cache/entry"), "cached"); // ignored, so it stays
+    }
+    let plan = root.installation().plan_prune(0).unwrap();
+    assert_eq!(plan.deletions, ["notes/x"]);
+    let planned = plan.kept.iter().map(|path| path.strip_prefix("releases/"));
+    let mut planned: Vec<&str> = planned.collect::<Option<_>>().unwrap();
+    assert!(planned.contains(&"v1.0.0/notes/x"), "{planned:?}");
+
+    root.session().prune_active(now()).unwrap();
+    root.session().retain(0, now()).unwrap();
+    planned.retain(|path| *path != "v1.0.0/link"); // which is not among what `kept` lists
+    assert_eq!(root.kept(), planned);
 }
 
 #[test]
@@ -174,6 +206,8 @@ fn an_ignored_file_is_not_deleted_even_if_the_old_release_listed_it() {
 #[test]
 fn pruning_needs_an_active_release() {
     let root = Root::new();
+    let installation = root.installation();
+    assert_eq!(installation.plan_prune(0).unwrap(), PrunePlan::default());
     assert_eq!(root.session().prune_active(now()).unwrap(), [""; 0]);
     assert_eq!(root.session().pending_deletions().unwrap(), [""; 0]);
     assert!(root.session().retain(0, now()).unwrap().is_empty());

@@ -527,13 +527,17 @@ fn e65_a_release_on_trial_and_one_that_did_not_work_are_named() {
 
     let session = root.session();
     session.end_trial().unwrap();
-    session.mark_failed(&root.active(), "hangs", now()).unwrap();
+    let said = "no answer:\n  it hangs.\n\n";
+    session.mark_failed(&root.active(), said, now()).unwrap();
     drop(session);
     let symptom = only(&root);
     expect(
         &symptom,
         Severity::Warning,
-        &["2.0.0, which is active, did not work", "hangs"],
+        &[
+            "2.0.0, which is active, did not work",
+            ": no answer: / it hangs.",
+        ],
     );
 }
 
@@ -577,6 +581,8 @@ fn the_link_current_is_followed_up() {
 struct Stop;
 
 impl Watch for Stop {
+    fn found(&self, _: u64) {}
+
     fn advanced(&self, _: u64) {}
 
     fn is_cancelled(&self) -> bool {

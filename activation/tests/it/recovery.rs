@@ -55,6 +55,17 @@ fn e58_whatever_is_wrong_with_current_txt_the_newest_intact_release_is_recovered
 }
 
 #[test]
+fn e65_a_release_that_nobody_has_judged_is_not_recovered() {
+    let root = two();
+    let session = root.session();
+    session.begin_trial(root.active().manifest()).unwrap();
+    drop(session);
+    fs::remove_file(root.at("current.txt")).unwrap();
+    assert_eq!(root.session().recovered(), Some(&version("1.0.0")));
+    assert_eq!(root.current(), "v1.0.0");
+}
+
+#[test]
 fn e58_a_damaged_release_is_not_recovered() {
     let root = two();
     root.write("releases/v2.0.0/which", "owt");

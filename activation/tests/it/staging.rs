@@ -19,6 +19,8 @@ fn tree() -> Tree {
 struct After(AtomicU64, u64);
 
 impl Watch for After {
+    fn found(&self, _: u64) {}
+
     fn advanced(&self, bytes: u64) {
         self.0.fetch_add(bytes, Ordering::Relaxed);
     }

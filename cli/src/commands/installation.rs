@@ -27,7 +27,6 @@ pub(crate) async fn verify(place: Place) -> Result<Reply, Failure> {
     let progress = Progress::default();
     let cancel = signals::cancellation(signals::STOPPING)?;
     let updater = builder(&place, &progress).build()?;
-    expect_hashing(&updater, &progress).await;
     let verified = updater.verify(&cancel).await;
     progress.clear();
     let report = verified?;
@@ -48,7 +47,6 @@ pub(crate) async fn repair(arguments: args::Repair) -> Result<Reply, Failure> {
     let updater = builder(&arguments.place, &progress)
         .with_mirrors(arguments.mirrors)
         .build()?;
-    expect_hashing(&updater, &progress).await;
     let repaired = updater.repair(&cancel).await;
     progress.clear();
     let report = repaired?;
@@ -81,6 +79,13 @@ pub(crate) async fn prune(arguments: args::Prune) -> Result<Reply, Failure> {
     let updater = builder(&arguments.place, &progress)
         .with_keep_previous(arguments.keep)
         .build()?;
+    if arguments.dry_run {
+        let plan = updater.plan_prune().await?;
+        return Ok(Reply::report(
+            &human::plan_prune(&plan),
+            json::plan_prune(&plan),
+        ));
+    }
     let report = updater.prune().await?;
     Ok(Reply::report(&human::prune(&report), json::prune(&report))
         .with_warnings(progress.warnings(&[])))
@@ -119,12 +124,4 @@ pub(crate) async fn eligibility(arguments: args::Eligibility) -> Result<Reply, F
     let reply = Reply::report(&format!("{}\n", answer.as_str()), json::value(&answer));
     let reasons = answer.reasons().iter().map(ToString::to_string);
     Ok(reply.with_exit(exit).with_notes(reasons.collect()))
-}
-
-/// A bar is worth more with an end.
-async fn expect_hashing(updater: &Updater, progress: &Progress) {
-    // What is wrong with the installation, the operation itself says better.
-    if let Ok(Some(manifest)) = updater.active_manifest().await {
-        progress.expect_hashing(manifest.total_size());
-    }
 }

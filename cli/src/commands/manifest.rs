@@ -1,26 +1,27 @@
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
 use manifest_core::{
-    ErrorKind, FileEntry, IgnoreGlobs, Limits, MANIFEST_FILE_NAME, Manifest, Scan, ScanOptions,
-    Sha256Digest, canonical_json, problems, scan, schema,
+    Difference, Limits, MANIFEST_FILE_NAME, Manifest, ScanOptions, check_folder_observed,
+    check_hash, problems, schema,
 };
-use serde_json::{Map, Value};
-use updater::Disk;
+use package::{ErrorKind, PackProgress, Release, ToolFolder};
+use serde_json::Value;
+use updater::{CancellationToken, Disk};
 
 use crate::args::{ManifestCommand, Source};
+use crate::commands::block_on;
 use crate::exit::{Exit, Failure};
-use crate::output::{Reply, human};
-use crate::progress;
+use crate::output::{Reply, human, json};
+use crate::progress::FolderProgress;
+use crate::signals;
 
 pub(crate) fn run(command: ManifestCommand) -> Result<Reply, Failure> {
     match command {
-        ManifestCommand::Create { source, output } => create(&source, &output),
-        ManifestCommand::Verify { file, dir } => verify(&file, dir.as_deref()),
-        ManifestCommand::Hash { file } => hash(&file),
+        ManifestCommand::Create { source, output } => block_on(async { create(&source, &output) }),
+        ManifestCommand::Verify { file, dir, .. } => verify(&file, dir.as_deref()),
+        ManifestCommand::Hash { file, .. } => hash(&file),
         ManifestCommand::Schema => Ok(Reply::text(format!("{:#}\n", schema()))),
     }
 }
@@ -50,15 +51,19 @@ pub(crate) fn refuse_inside(folder: &Path, written: &Path, what: &str) -> Result
     )))
 }
 
-/// Reads the folder as a release of now.
-pub(crate) fn scan_source(source: &Source) -> Result<Scan, Failure> {
-    if source.dir.join("current.txt").is_file() && source.dir.join("releases").is_dir() {
+pub(crate) fn refuse_installation(dir: &Path) -> Result<(), Failure> {
+    if dir.join("current.txt").is_file() && dir.join("releases").is_dir() {
         return Err(Failure::usage(format!(
             "{} is an installation, not a release; give the folder of a release",
-            source.dir.display()
+            dir.display()
         )));
     }
-    let _busy = progress::busy(&format!("hashing {}", source.dir.display()));
+    Ok(())
+}
+
+/// Reads the folder as a release of now.
+pub(crate) fn scan_source(source: &Source, cancel: &CancellationToken) -> Result<Release, Failure> {
+    refuse_installation(&source.dir)?;
     let now = jiff::Timestamp::now()
         .round(jiff::Unit::Second)
         .unwrap_or_default();
@@ -72,9 +77,16 @@ pub(crate) fn scan_source(source: &Source) -> Result<Scan, Failure> {
     if let Some(base) = &source.base_url {
         options = options.with_base_url(base.clone());
     }
-    scan(&source.dir, &options).map_err(|error| {
+    tracing::info!("hashing {}", source.dir.display());
+    let hashing = FolderProgress::new("hashing", cancel);
+    let folder = ToolFolder::new(&source.dir).with_scan_options(options);
+    let described = package::describe(&folder, |progress| match progress {
+        PackProgress::Scanned(scanned) => hashing.hear(scanned),
+        _ => hashing.go_on(),
+    });
+    described.map_err(|error| {
         let is_unnamed = source.tool_id.is_none() || source.tool_version.is_none();
-        if error.kind() == ErrorKind::Manifest && is_unnamed {
+        if error.kind() == ErrorKind::Tool && is_unnamed {
             return Failure::from(error).with_hint(
                 "say it with --tool-id and --tool-version, or with \"tool_id\" and \"version\" in a tool.json \
                  in the folder",
@@ -84,11 +96,13 @@ pub(crate) fn scan_source(source: &Source) -> Result<Scan, Failure> {
     })
 }
 
+/// Blocks; the runtime that it is called in hears the signals.
 fn create(source: &Source, output: &Path) -> Result<Reply, Failure> {
     if output != Path::new("-") {
         refuse_inside(&source.dir, output, "the manifest")?;
     }
-    let scan = scan_source(source)?;
+    let cancel = signals::cancellation(signals::STOPPING)?;
+    let scan = scan_source(source, &cancel)?;
     let bytes = scan.manifest.to_bytes();
     let reply = if output == Path::new("-") {
         Reply::text(String::from_utf8(bytes).expect("JSON is UTF-8"))
@@ -144,106 +158,47 @@ fn verify(file: &Path, dir: Option<&Path>) -> Result<Reply, Failure> {
     let bytes = read(file, &limits)?;
     let Ok(manifest) = Manifest::parse(&bytes, &limits) else {
         let problems = problems(&bytes, &limits);
-        let mut text = format!(
-            "{}: {}\n",
-            file.display(),
-            human::count(problems.len() as u64, "problem")
-        );
-        for problem in problems {
-            let place = if problem.pointer.is_empty() {
-                "the document"
-            } else {
-                &problem.pointer
-            };
-            let _ = writeln!(text, "  {place}: {}", problem.message);
-        }
-        return Ok(Reply::report(&text, Value::Null).with_exit(Exit::Failed));
+        let text = human::invalid_manifest(file, &problems);
+        return Ok(Reply::report(&text, json::invalid_manifest(&problems)).with_exit(Exit::Failed));
     };
-    let mut text = format!("{}: valid, {}\n", file.display(), human::release(&manifest));
-    let mut exit = Exit::Done;
-    if let Some(dir) = dir {
-        let differences = compare(&manifest, dir)?;
-        if differences.is_empty() {
-            let _ = writeln!(text, "{}: exactly what the manifest says", dir.display());
-        } else {
-            let _ = writeln!(
-                text,
-                "{}: {}",
-                dir.display(),
-                human::count(differences.len() as u64, "difference")
-            );
-            for (path, what) in differences {
-                let _ = writeln!(text, "  {path}: {what}");
-            }
-            exit = Exit::Failed;
-        }
-    }
-    let _ = writeln!(text, "manifest hash {}", manifest.manifest_hash());
-    let warnings = manifest.warnings().to_vec();
-    Ok(Reply::report(&text, Value::Null)
-        .with_warnings(warnings)
-        .with_exit(exit))
+    let compared = match dir {
+        Some(dir) => Some((dir, block_on(async { compare(&manifest, dir) })?)),
+        None => None,
+    };
+    let differences = compared.as_ref().map(|(_, found)| found.as_slice());
+    let exit = match differences {
+        Some([_, ..]) => Exit::Failed,
+        _ => Exit::Done,
+    };
+    let text = human::valid_manifest(file, &manifest, dir.zip(differences));
+    Ok(
+        Reply::report(&text, json::valid_manifest(&manifest, differences))
+            .with_warnings(manifest.warnings().to_vec())
+            .with_exit(exit),
+    )
 }
 
-/// How a folder differs from a manifest, by path.
-fn compare<'m>(
-    manifest: &'m Manifest,
-    dir: &Path,
-) -> Result<BTreeMap<String, &'static str>, Failure> {
-    let globs = manifest.ignore_globs();
-    let lists_ignored = manifest
-        .files()
-        .iter()
-        .any(|file| globs.is_match(file.path().as_str()));
-    let options = ScanOptions::new()
-        .with_tool_id(manifest.tool_id().clone())
-        .with_tool_version(manifest.tool_version().clone())
-        .with_ignore_globs(if lists_ignored {
-            IgnoreGlobs::new(Vec::<String>::new())?
-        } else {
-            globs.clone()
-        });
-    let busy = progress::busy(&format!("hashing {}", dir.display()));
-    let found = scan(dir, &options)?.manifest;
-    drop(busy);
-
-    let wrong = |listed: &'m FileEntry| match found.file(listed.path().as_str()) {
-        None => Some("missing"),
-        Some(file) if file.size() != listed.size() => Some("wrong size"),
-        Some(file) if file.sha256() != listed.sha256() => Some("wrong content"),
-        Some(file) if file.executable() != listed.executable() => Some("wrong executable bit"),
-        Some(_) => None,
-    };
-    let listed = manifest
-        .files()
-        .iter()
-        .filter_map(|file| Some((file.path().to_string(), wrong(file)?)));
-    let extra = found
-        .files()
-        .iter()
-        .map(|file| file.path().as_str())
-        .filter(|path| manifest.file(path).is_none() && !globs.is_match(path))
-        .map(|path| (path.to_owned(), "extra"));
-    Ok(listed.chain(extra).collect())
+/// How a folder differs from a manifest. Blocks; the runtime that it is called in hears the signals.
+fn compare(manifest: &Manifest, dir: &Path) -> Result<Vec<Difference>, Failure> {
+    let cancel = signals::cancellation(signals::STOPPING)?;
+    tracing::info!("hashing {}", dir.display());
+    let hashing = FolderProgress::new("hashing", &cancel);
+    Ok(check_folder_observed(manifest, dir, |progress| {
+        hashing.hear(progress)
+    })?)
 }
 
 fn hash(file: &Path) -> Result<Reply, Failure> {
-    let bytes = read(file, &Limits::default())?;
-    let cannot = |error: &dyn std::error::Error| {
-        Failure::io(format!("{} is not a manifest", file.display()), error)
+    let limits = Limits::default();
+    let check = check_hash(&read(file, &limits)?, &limits).map_err(|error| {
+        Failure::from(error)
+            .under(format!("{} is not a manifest", file.display()))
             .with_hint("`lockstep manifest verify` lists everything that is wrong")
-    };
-    let mut document: Map<String, Value> =
-        serde_json::from_slice(&bytes).map_err(|error| cannot(&error))?;
-    let stated = document.remove("manifest_hash");
-    document.remove("created_at");
-    document.remove("signature");
-    let canonical = canonical_json(&Value::Object(document)).map_err(|error| cannot(&error))?;
-    let computed = Sha256Digest::of(&canonical).to_string();
-    let note = match stated.as_ref().and_then(Value::as_str) {
-        Some(stated) if stated == computed => "the manifest states the same hash".to_owned(),
+    })?;
+    let note = match &check.stated {
+        Some(_) if check.is_right() => "the manifest states the same hash".to_owned(),
         Some(stated) => format!("the manifest states another hash: {stated}"),
         None => "the manifest states no hash".to_owned(),
     };
-    Ok(Reply::text(format!("{computed}\n")).with_notes(vec![note]))
+    Ok(Reply::report(&format!("{}\n", check.computed), json::hash(&check)).with_notes(vec![note]))
 }

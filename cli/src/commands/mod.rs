@@ -3,6 +3,7 @@
 mod doctor;
 mod installation;
 mod manifest;
+mod pack;
 mod publish;
 mod serve;
 mod update;
@@ -16,7 +17,8 @@ use crate::output::Reply;
 pub(crate) fn run(command: Command) -> Result<Reply, Failure> {
     match command {
         Command::Manifest(command) => manifest::run(command),
-        Command::Publish(arguments) => publish::run(arguments),
+        Command::Publish(arguments) => block_on(async { publish::run(arguments) }),
+        Command::Pack(arguments) => block_on(async { pack::run(&arguments) }),
         Command::Serve(arguments) => block_on(serve::run(arguments)),
         Command::Update(arguments) => block_on(update::run(arguments)),
         Command::Status(place) => block_on(installation::status(place)),
@@ -30,7 +32,7 @@ pub(crate) fn run(command: Command) -> Result<Reply, Failure> {
     }
 }
 
-fn block_on(work: impl Future<Output = Result<Reply, Failure>>) -> Result<Reply, Failure> {
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     // tokio needs six handles to start, and panics where it cannot make its pair of sockets.
     #[cfg(unix)]
     (0..3)

@@ -2,8 +2,10 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 use updater::{
-    CommandProbe, Downgrade, ErrorKind, FailedReleases, TrustPolicy, Updater, UpdaterBuilder,
+    ArchiveOrder, CommandProbe, Downgrade, ErrorKind, FailedReleases, RedirectPolicy, TrustPolicy,
+    Updater, UpdaterBuilder,
 };
+use url::Url;
 
 use crate::args;
 use crate::exit::{Exit, Failure};
@@ -11,33 +13,38 @@ use crate::output::{Reply, human, json};
 use crate::progress::Progress;
 use crate::signals;
 
+/// Where github.com sends whoever asks for a file of a release.
+const GITHUB_ASSETS: [&str; 2] = [
+    "objects.githubusercontent.com",
+    "release-assets.githubusercontent.com",
+];
+
 pub(crate) async fn run(arguments: args::Update) -> Result<Reply, Failure> {
     let progress = Progress::default();
     let cancel = signals::cancellation(signals::STOPPING)?;
 
     let updater = builder(&arguments, &progress).build()?;
-    let fetched = updater.fetch_manifest(&arguments.manifest, &cancel).await;
-    let manifest = fetched.map_err(|error| match error.kind() {
-        ErrorKind::NotFound if arguments.manifest.scheme() == "file" => Failure::from(error)
-            .with_hint("--manifest takes the path or the URL of a manifest.json"),
-        _ => error.into(),
-    })?;
-    let mut mirrors = arguments.mirrors.clone();
-    if mirrors.is_empty() {
-        mirrors.extend(updater::mirror_of(&arguments.manifest, &manifest));
-    }
-    let policy = arguments
+    let trust = arguments
         .require_hash
         .map_or(TrustPolicy::Unsigned, TrustPolicy::Pinned);
-    let trusted = policy.trust(manifest)?;
-    let updater = updater.with_mirrors(mirrors);
+    let fetched = match &arguments.manifest {
+        Some(url) => updater.fetch_manifest(url, &trust, &cancel).await,
+        None => updater.fetch_archive_manifest(&trust, &cancel).await,
+    };
+    let trusted = fetched.map_err(|error| match (error.kind(), &arguments.manifest) {
+        (ErrorKind::NotFound, Some(url)) if url.scheme() == "file" => Failure::from(error)
+            .with_hint("--manifest takes the path or the URL of a manifest.json"),
+        (ErrorKind::NotFound, None) => {
+            Failure::from(error).with_hint("--zip takes the path or the URL of a release ZIP")
+        }
+        _ => error.into(),
+    })?;
 
     if arguments.dry_run {
         let plan = updater.plan(&trusted).await?;
         let warnings = progress.warnings(trusted.manifest().warnings());
         return Ok(Reply::report(&human::plan(&plan), json::plan(&plan)).with_warnings(warnings));
     }
-    progress.expect_hashing(trusted.manifest().total_size());
     let applied = updater.apply(&trusted, &cancel).await;
     progress.clear();
     let report = applied?;
@@ -64,12 +71,17 @@ fn builder(arguments: &args::Update, progress: &Progress) -> UpdaterBuilder {
         FailedReleases::Refuse
     };
     let builder = Updater::builder(&arguments.place.root)
+        .with_mirrors(arguments.mirrors.clone())
         .with_observer(progress.observer())
         .with_downgrade(downgrade)
         .with_failed_releases(failed)
         .with_keep_previous(arguments.keep)
         .with_link_policy(arguments.link.into())
         .with_parallel_downloads(arguments.jobs);
+    let builder = match &arguments.zip {
+        Some(zip) => with_zip(builder, zip, arguments.manifest.is_some()),
+        None => builder,
+    };
     let deadline = Duration::from_secs(arguments.health_deadline);
     match (&arguments.health_command, &arguments.health_url) {
         (Some(command), _) => {
@@ -79,4 +91,19 @@ fn builder(arguments: &args::Update, progress: &Progress) -> UpdaterBuilder {
         (None, Some(url)) => builder.with_health_url(url.clone(), deadline),
         (None, None) => builder,
     }
+}
+
+/// Beside a manifest it is the last resort; alone it is the release.
+fn with_zip(builder: UpdaterBuilder, zip: &Url, is_beside_manifest: bool) -> UpdaterBuilder {
+    let order = if is_beside_manifest {
+        ArchiveOrder::Last
+    } else {
+        ArchiveOrder::First
+    };
+    let builder = builder.with_archive(zip.clone(), order);
+    if zip.host_str() != Some("github.com") {
+        return builder;
+    }
+    let hosts = GITHUB_ASSETS.map(str::to_owned);
+    builder.with_redirects(RedirectPolicy::Hosts(hosts.into()))
 }

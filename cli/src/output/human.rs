@@ -5,10 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanDuration};
+use manifest_core::{Difference, Problem};
 use mirror::Published;
 use updater::{
-    Finding, HistoryEntry, HistoryEvent, Manifest, Plan, PruneReport, ReleaseVersion, RepairReport,
-    Report, RollbackReport, Status, VerifyReport,
+    Finding, HistoryEntry, HistoryEvent, Manifest, Plan, PrunePlan, PruneReport, ReleaseVersion,
+    RepairReport, Report, RollbackReport, Status, VerifyReport,
 };
 
 use crate::exit::Failure;
@@ -80,6 +81,12 @@ pub(crate) fn update(report: &Report, pinned: bool) -> String {
                 ),
             },
         )
+        .row_if(report.bytes_from_archive > 0, "zip", || {
+            format!(
+                "{} read of it, directory and compressed files",
+                bytes(report.bytes_from_archive)
+            )
+        })
         .row(
             "saved",
             format!(
@@ -179,10 +186,15 @@ pub(crate) fn status(root: &Path, status: &Status) -> String {
         .row(
             "active",
             format!(
-                "{} ({}, {})",
+                "{} ({}, {}){}",
                 active.version,
                 count(active.files as u64, "file"),
-                bytes(active.bytes)
+                bytes(active.bytes),
+                if active.on_trial {
+                    ", on trial: update to it again with its health probe"
+                } else {
+                    ""
+                }
             ),
         )
         .row(
@@ -250,6 +262,26 @@ pub(crate) fn rollback(report: &RollbackReport) -> String {
         })
         .rows("kept", report.kept.iter().cloned());
     format!("{}manifest hash {}\n", table.text(), report.manifest_hash)
+}
+
+pub(crate) fn plan_prune(plan: &PrunePlan) -> String {
+    if plan.releases.is_empty() && plan.deletions.is_empty() {
+        return "nothing to prune\n".to_owned();
+    }
+    let mut table = Table::default();
+    table
+        .row_if(!plan.releases.is_empty(), "remove", || {
+            format!("release {}", list(&plan.releases))
+        })
+        .rows("delete", plan.deletions.iter().cloned())
+        .rows("keep", plan.kept.iter().cloned());
+    format!(
+        "{}would be {} removed / {} deleted / {} moved to .lockstep/kept; nothing was changed\n",
+        table.text(),
+        count(plan.releases.len() as u64, "release"),
+        count(plan.deletions.len() as u64, "file"),
+        count(plan.kept.len() as u64, "file")
+    )
 }
 
 pub(crate) fn prune(report: &PruneReport) -> String {
@@ -329,6 +361,43 @@ pub(crate) fn published(manifest: &Manifest, published: &Published) -> String {
         table.text(),
         manifest.manifest_hash()
     )
+}
+
+pub(crate) fn invalid_manifest(file: &Path, problems: &[Problem]) -> String {
+    let mut text = format!(
+        "{}: {}\n",
+        file.display(),
+        count(problems.len() as u64, "problem")
+    );
+    for problem in problems {
+        let place = match problem.pointer.as_str() {
+            "" => "the document",
+            pointer => pointer,
+        };
+        let _ = writeln!(text, "  {place}: {}", problem.message);
+    }
+    text
+}
+
+/// With a folder and its differences, if one was compared.
+pub(crate) fn valid_manifest(
+    file: &Path,
+    manifest: &Manifest,
+    compared: Option<(&Path, &[Difference])>,
+) -> String {
+    let mut text = format!("{}: valid, {}\n", file.display(), release(manifest));
+    if let Some((dir, differences)) = compared {
+        let how_many = match differences.len() {
+            0 => "exactly what the manifest says".to_owned(),
+            found => count(found as u64, "difference"),
+        };
+        let _ = writeln!(text, "{}: {how_many}", dir.display());
+        for difference in differences {
+            let _ = writeln!(text, "  {}: {}", difference.path, difference.kind);
+        }
+    }
+    let _ = writeln!(text, "manifest hash {}", manifest.manifest_hash());
+    text
 }
 
 /// `sketcher 1.0.0 (12 files, 64.00 MiB)`.

@@ -1,9 +1,12 @@
 //! Reports for programs: one object on one line. Fields are added, never renamed.
 
+use manifest_core::{Difference, HashCheck, Manifest, Problem};
+use mirror::Published;
 use serde::Serialize;
 use serde_json::{Value, json};
 use updater::{
-    Finding, HistoryEntry, Plan, PruneReport, RepairReport, Report, RollbackReport, VerifyReport,
+    Finding, HistoryEntry, Plan, PrunePlan, PruneReport, RepairReport, Report, RollbackReport,
+    VerifyReport,
 };
 
 use crate::exit::Failure;
@@ -76,11 +79,70 @@ pub(crate) fn rollback(report: &RollbackReport) -> Value {
     })
 }
 
+/// With the names of [`prune`]: who reads one reads the other.
+pub(crate) fn plan_prune(plan: &PrunePlan) -> Value {
+    json!({
+        "dry_run": true,
+        "removed_releases": plan.releases,
+        "deleted": plan.deletions,
+        "kept": plan.kept,
+    })
+}
+
 pub(crate) fn prune(report: &PruneReport) -> Value {
     json!({
         "removed_releases": report.removed_releases,
         "deleted": report.deleted,
         "kept": report.kept,
+    })
+}
+
+/// What a manifest describes.
+pub(crate) fn release(manifest: &Manifest) -> Value {
+    json!({
+        "tool_id": manifest.tool_id(),
+        "version": manifest.tool_version(),
+        "manifest_hash": manifest.manifest_hash(),
+        "files": manifest.files().len(),
+        "bytes_total": manifest.total_size(),
+    })
+}
+
+pub(crate) fn published(manifest: &Manifest, published: &Published) -> Value {
+    let mut object = release(manifest);
+    object["new_blobs"] = published.new_blobs.into();
+    object["reused_blobs"] = published.reused_blobs.into();
+    object["bytes_written"] = published.bytes_written.into();
+    object["already_published"] = published.already_published.into();
+    object
+}
+
+pub(crate) fn invalid_manifest(problems: &[Problem]) -> Value {
+    let problem =
+        |problem: &Problem| json!({"pointer": problem.pointer, "message": problem.message});
+    let problems: Vec<Value> = problems.iter().map(problem).collect();
+    json!({"valid": false, "problems": problems})
+}
+
+/// With the differences of a folder, if one was compared.
+pub(crate) fn valid_manifest(manifest: &Manifest, differences: Option<&[Difference]>) -> Value {
+    let mut object = release(manifest);
+    object["valid"] = true.into();
+    object["problems"] = json!([]);
+    if let Some(differences) = differences {
+        let difference =
+            |found: &Difference| json!({"path": found.path, "problem": found.kind.to_string()});
+        object["matches"] = differences.is_empty().into();
+        object["differences"] = differences.iter().map(difference).collect();
+    }
+    object
+}
+
+pub(crate) fn hash(check: &HashCheck) -> Value {
+    json!({
+        "manifest_hash": check.computed,
+        "stated": check.stated,
+        "matches": check.is_right(),
     })
 }
 

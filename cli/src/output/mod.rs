@@ -3,6 +3,7 @@
 pub(crate) mod doctor;
 pub(crate) mod human;
 pub(crate) mod json;
+pub(crate) mod pack;
 mod table;
 
 use std::io::{self, Write as _};

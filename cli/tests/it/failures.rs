@@ -179,3 +179,49 @@ fn a_link_in_the_folder_is_refused_by_name() {
         .exits(4)
         .notes("symbolic link");
 }
+
+#[test]
+fn what_each_source_said_is_said() {
+    let world = World::new();
+    let server = world.served();
+    // No name server is asked for a label of more than 63 bytes.
+    let nowhere = format!("http://{}.invalid/", "x".repeat(64));
+    let manifest = world.manifest("v1", &nowhere);
+    let wrong = server.base.replace("/api/", "/wrong/");
+    let update = [
+        "update",
+        "--root",
+        "root",
+        "--manifest",
+        &manifest,
+        "--mirror",
+        &wrong,
+    ];
+    let failed = world
+        .run(&[&update[..], &["--json"]].concat())
+        .exits(1)
+        .json();
+    let error = &failed["error"];
+    assert_eq!(error["kind"], "not_found");
+    assert!(
+        error["hint"]
+            .as_str()
+            .unwrap()
+            .contains("named by its base")
+    );
+    let said = error["causes"][0].as_str().unwrap();
+    let (mirror, own) = said.split_once("; ").unwrap();
+    assert!(
+        mirror.starts_with(&format!("all 2 sources failed: {wrong}")),
+        "{said}"
+    );
+    assert!(
+        mirror.ends_with("the server answered 404 Not Found"),
+        "{said}"
+    );
+    assert!(
+        own.starts_with(&nowhere) && own.contains("cannot be resolved"),
+        "{said}"
+    );
+    assert_eq!(error["causes"].as_array().unwrap().len(), 1);
+}

@@ -134,12 +134,41 @@ fn pruning_keeps_as_many_as_it_is_told() {
         .run(&["prune", "--root", "root"])
         .exits(0)
         .says("nothing to prune");
+    world
+        .run(&["prune", "--root", "root", "--dry-run"])
+        .exits(0)
+        .says("nothing to prune");
+    world.write("root/releases/v1.0.0/late.txt", "mine");
+    let before = world.listing("root");
+    let dry = ["prune", "--root", "root", "--keep", "0", "--dry-run"];
+    world
+        .run(&dry)
+        .exits(0)
+        .says("remove  release 1.0.0\n")
+        .says("keep    releases/v1.0.0/late.txt\n")
+        .says("would be 1 release removed / 0 files deleted / 1 file moved")
+        .says("nothing was changed");
+    let planned = world.run(&[&dry[..], &["--json"]].concat()).exits(0).json();
+    assert_eq!(
+        planned,
+        serde_json::json!({
+            "dry_run": true,
+            "removed_releases": ["1.0.0"],
+            "deleted": [],
+            "kept": ["releases/v1.0.0/late.txt"],
+        })
+    );
+    assert_eq!(world.listing("root"), before);
     let pruned = world
         .run(&["prune", "--root", "root", "--keep", "0", "--json"])
         .exits(0)
         .json();
     assert_eq!(pruned["removed_releases"], serde_json::json!(["1.0.0"]));
     assert!(!world.path("root/releases/v1.0.0").exists());
+    world
+        .run(&["prune", "--root", "absent", "--dry-run"])
+        .exits(1)
+        .notes("nothing is installed in absent");
     world
         .run(&["prune", "--root", "absent"])
         .exits(1)
@@ -206,5 +235,18 @@ fn eligibility_is_a_word_and_an_exit_code() {
     assert_eq!(
         ask("absent", "1.1.0", &hash, &[]).exits(4).stdout,
         "NO_INSTALLATION\n"
+    );
+    world.write("root/current.txt", "damaged");
+    let unusable = ask("root", "1.1.0", &hash, &[])
+        .exits(4)
+        .notes("current.txt says \"damaged\"");
+    assert_eq!(unusable.stdout, "NO_INSTALLATION\n");
+    let unusable = ask("root", "1.1.0", &hash, &["--json"]).exits(4).json();
+    assert_eq!(unusable["status"], "NO_INSTALLATION");
+    let reasons = unusable["reasons"].as_array().unwrap();
+    assert_eq!(reasons.len(), 1);
+    assert!(
+        reasons[0].as_str().unwrap().contains("damaged"),
+        "{unusable}"
     );
 }

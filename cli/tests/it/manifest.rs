@@ -1,5 +1,7 @@
 use std::io::Read as _;
 
+use serde_json::json;
+
 use crate::world::World;
 
 const STALE: &str = concat!(
@@ -220,4 +222,97 @@ fn what_would_become_a_part_of_the_release_is_not_written_into_it() {
         .run(&["status", "--root", "file"])
         .exits(2)
         .notes("it is a file");
+}
+
+#[test]
+fn programs_read_what_was_published_verified_and_hashed() {
+    let world = World::new();
+    let manifest = world.manifest("v1", "http://hq/");
+    let hash = world.run(&["manifest", "hash", &manifest]).exits(0).stdout;
+    let hash = hash.trim_end();
+
+    let published = world
+        .run(&["publish", "v1", "--store", "store", "--json"])
+        .exits(0)
+        .json();
+    for (field, value) in [
+        ("tool_id", json!("sketcher")),
+        ("version", json!("1.0.0")),
+        ("files", json!(5)),
+        ("new_blobs", json!(5)),
+        ("reused_blobs", json!(0)),
+        ("already_published", json!(false)),
+        ("bytes_written", published["bytes_total"].clone()),
+        ("warnings", json!([])),
+    ] {
+        assert_eq!(published[field], value, "{field}: {published}");
+    }
+    let stored = std::fs::read(world.path("store/releases/sketcher/v1.0.0/manifest.json")).unwrap();
+    let stored: serde_json::Value = serde_json::from_slice(&stored).unwrap();
+    assert_eq!(published["manifest_hash"], stored["manifest_hash"]);
+    world.write("v1/old.txt", "other\n");
+    let refused = world
+        .run(&["publish", "v1", "--store", "store", "--json"])
+        .exits(4)
+        .json();
+    assert_eq!(refused["error"]["kind"], "conflict");
+
+    let verify = ["manifest", "verify", &manifest, "--json"];
+    let verified = world.run(&verify).exits(0).json();
+    assert_eq!(
+        (&verified["valid"], &verified["problems"]),
+        (&json!(true), &json!([]))
+    );
+    assert_eq!(verified["manifest_hash"], hash);
+    assert_eq!(verified.get("matches"), None);
+    let compared = world
+        .run(&[&verify[..], &["--dir", "v1"]].concat())
+        .exits(1)
+        .json();
+    assert_eq!(
+        (&compared["valid"], &compared["matches"]),
+        (&json!(true), &json!(false))
+    );
+    assert_eq!(
+        compared["differences"],
+        json!([{"path": "old.txt", "problem": "wrong size (6 bytes)"}])
+    );
+    world.write("v1/old.txt", "old\n");
+    let compared = world
+        .run(&[&verify[..], &["--dir", "v1"]].concat())
+        .exits(0)
+        .json();
+    assert_eq!(
+        (&compared["matches"], &compared["differences"]),
+        (&json!(true), &json!([]))
+    );
+
+    let stale = world
+        .run(&["manifest", "verify", STALE, "--json"])
+        .exits(1)
+        .json();
+    assert_eq!(stale["valid"], false);
+    assert_eq!(stale["problems"][0]["pointer"], "/manifest_hash");
+    let hashed = |file: &str| {
+        world
+            .run(&["manifest", "hash", file, "--json"])
+            .exits(0)
+            .json()
+    };
+    assert_eq!(
+        hashed(STALE),
+        json!({"manifest_hash": COMPUTED, "stated": STATED, "matches": false})
+    );
+    assert_eq!(hashed(&manifest)["matches"], true);
+    world.write("none.json", "{}");
+    assert_eq!(hashed("none.json")["stated"], serde_json::Value::Null);
+    world.write("no.json", "[");
+    let failed = world
+        .run(&["manifest", "hash", "no.json", "--json"])
+        .exits(1)
+        .json();
+    let error = &failed["error"];
+    assert_eq!(error["kind"], "manifest");
+    assert!(error["message"].as_str().unwrap().contains("no.json"));
+    assert_eq!(error["causes"].as_array().unwrap().len(), 1, "{error}");
 }

@@ -14,6 +14,22 @@ use super::sources::Sources;
 use crate::stall::Watch;
 use crate::{Body, Error, ErrorKind, ProgressSink, Request, Response, Validator};
 
+/// How often a host is asked for whose name cannot be resolved and that never answered. A wrong name stays wrong; one that was right
+/// before gets all the attempts that the policy allows, since then it is the network that is gone.
+const UNKNOWN_HOST_ATTEMPTS: u32 = 2;
+
+impl Fetcher {
+    /// How often a source that failed like this is asked in a row.
+    pub(super) fn attempts_for(&self, error: &Error, url: &Url) -> u32 {
+        let attempts = self.retry.attempts();
+        if error.kind() == ErrorKind::UnknownHost && !self.hosts.was_found(url) {
+            attempts.min(UNKNOWN_HOST_ATTEMPTS)
+        } else {
+            attempts
+        }
+    }
+}
+
 /// Why an attempt ended before the file was whole.
 enum Broken {
     /// The source's fault.
@@ -113,7 +129,7 @@ impl<'a> Fetch<'a> {
                     Sealed::Differs(actual) => self.wrong_digest(actual),
                 }
             }
-            let source = self.sources.choose().ok_or(None)?;
+            let source = self.sources.choose(&self.fetcher.hosts).ok_or(None)?;
             let ready = sleep_until(self.sources.ready_at(source));
             self.cancel
                 .run_until_cancelled(ready)
@@ -130,7 +146,7 @@ impl<'a> Fetch<'a> {
                     return Err(Some(broken.into_error()));
                 }
                 Broken::StartOver(error) => {
-                    tracing::debug!(%error, "starting over");
+                    tracing::debug!(error = format_args!("{error:#}"), "starting over");
                     self.restart();
                     self.sources.prefer(source);
                 }
@@ -152,7 +168,12 @@ impl<'a> Fetch<'a> {
 
     async fn transfer(&mut self, source: usize, url: &Url) -> Result<(), Broken> {
         let mut watch = Watch::new(self.fetcher.stall);
-        let response = self.open(url, &mut watch).await?;
+        let opened = self.open(url, &mut watch).await;
+        if let Err(Broken::Source(error)) = &opened {
+            self.fetcher.hosts.failed(url, error);
+        }
+        let response = opened?;
+        self.fetcher.hosts.found(url);
         let expected = self.last_validator(url);
         if let Some(total) = response
             .total()
@@ -285,7 +306,11 @@ impl<'a> Fetch<'a> {
     }
 
     fn source_failed(&mut self, source: usize, error: Error) {
-        tracing::debug!(%error, position = self.position, "an attempt failed");
+        tracing::debug!(
+            error = format_args!("{error:#}"),
+            position = self.position,
+            "an attempt failed"
+        );
         if !error.is_temporary() {
             self.sources.drop_source(source, error);
             return;
@@ -297,6 +322,12 @@ impl<'a> Fetch<'a> {
             self.sources.prefer(source);
         }
         let failures = self.sources.failed(source);
+        if error.kind() == ErrorKind::UnknownHost
+            && failures >= self.fetcher.attempts_for(&error, self.sources.url(source))
+        {
+            self.sources.drop_source(source, error);
+            return;
+        }
         let wait =
             self.fetcher
                 .retry

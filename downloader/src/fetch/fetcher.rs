@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::attempt::Fetch;
+use super::hosts::Hosts;
 use super::partial::{Found, Partial};
 use super::pipeline::Pipeline;
 use super::store::PartialStore;
@@ -77,12 +78,27 @@ impl Fetched {
 }
 
 /// Fetches whole, verified files through any [`Downloader`]. Cheap to clone; one serves any number of files at once.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use downloader::{Fetcher, MemoryDownloader, RetryPolicy, StallPolicy};
+///
+/// let fetcher = Fetcher::new(Arc::new(MemoryDownloader::new())) // or any other downloader
+///     .with_retry(RetryPolicy::new().with_attempts(3))
+///     .with_stall(StallPolicy::new(50_000, Duration::from_secs(10))); // bytes per second, over 10 s
+/// # let _ = fetcher;
+/// ```
+///
+/// [The front page](crate) shows a whole transfer.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
     pub(super) downloader: Arc<dyn Downloader>,
     pub(super) retry: RetryPolicy,
     pub(super) stall: StallPolicy,
     pub(super) jitter: Arc<dyn Jitter>,
+    pub(super) hosts: Hosts,
 }
 
 impl Fetcher {
@@ -94,6 +110,7 @@ impl Fetcher {
             retry: RetryPolicy::default(),
             stall: StallPolicy::default(),
             jitter: Arc::new(RandomJitter),
+            hosts: Hosts::default(),
         }
     }
 
@@ -124,13 +141,21 @@ impl Fetcher {
     /// of the whole comes out right with it; a finished file of an earlier run is hashed again. A content of size zero and one
     /// that is here already ask no source.
     ///
-    /// Nothing is synced: sync the file or the tree before you depend on it. Dropping the future is safe; up to 4 MiB that had
-    /// arrived may then be fetched again.
+    /// Nothing is synced: sync the file or the tree before you depend on it.
     ///
     /// # Errors
     ///
-    /// When every source has failed, the weightiest of their errors, with the others in its text; `Cancelled`; `NoSpace` and `Io` when
-    /// the store cannot be written. What had arrived stays in the store.
+    /// When every source has failed, one error that says what each of them answered, of the first one's kind or, if one sent wrong
+    /// bytes, `Integrity`; `Cancelled`; `NoSpace` and `Io` when the store cannot be written. What had arrived stays in the store.
+    ///
+    /// A host that gave this fetcher no answer is asked behind all others for the next 30 seconds, also for other files.
+    ///
+    /// A host whose name cannot be resolved is given up after a second attempt, unless it has answered this fetcher before.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future may be dropped at any time: up to 4 MiB that had arrived may then be fetched again. A write that is under way goes
+    /// on to its end; the next fetch of the same content through this store waits for it.
     pub async fn fetch(
         &self,
         target: &Target,

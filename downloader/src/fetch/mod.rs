@@ -2,6 +2,7 @@
 
 mod attempt;
 mod fetcher;
+mod hosts;
 mod journal;
 mod partial;
 mod pipeline;
@@ -9,6 +10,8 @@ mod pipeline;
 mod small;
 mod sources;
 mod store;
+mod unpinned;
 
 pub use fetcher::{Fetched, Fetcher, Target};
 pub use store::PartialStore;
+pub use unpinned::{Probed, Unpinned};

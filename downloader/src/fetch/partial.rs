@@ -191,9 +191,23 @@ impl Partial {
         if actual != digest {
             return Ok(Sealed::Differs(actual));
         }
+        self.finish(digest)?;
+        Ok(Sealed::Done)
+    }
+
+    /// Gives the file its final name, whatever its digest is.
+    pub(super) fn keep(&mut self) -> Result<Target, Error> {
+        let open = self.opened()?;
+        let target = Target::new(open.hasher.clone().finalize(), open.length);
+        self.finish(target.digest())?;
+        Ok(target)
+    }
+
+    fn finish(&mut self, digest: Sha256Digest) -> Result<(), Error> {
         // The digest covers what we wrote; the length shows whether somebody else wrote too.
-        let part = store::part_name(digest);
-        if length_of(&open.writer, &part)? != self.target.size() {
+        let part = store::part_name(self.target.digest());
+        let open = self.opened()?;
+        if length_of(&open.writer, &part)? != open.length {
             let message = format!(
                 "another process wrote to {part} in the download folder; run only one update at a time"
             );
@@ -212,10 +226,11 @@ impl Partial {
             })?;
         self.store.removed(&part);
         if self.journal.take().is_some() {
-            self.store.remove(&store::journal_name(digest))?;
+            self.store
+                .remove(&store::journal_name(self.target.digest()))?;
         }
         self.store.verified(digest);
-        Ok(Sealed::Done)
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
+use super::fetcher::Target;
 use super::journal::Journal;
 use super::partial::{Batch, Partial, Sealed};
 use crate::Error;
@@ -90,6 +91,16 @@ impl Pipeline {
         self.work(partial, |partial, batch| {
             partial.apply(batch)?;
             partial.seal()
+        })
+        .await
+    }
+
+    /// The last step for a file that nobody knows the digest of: writes what is left, and names the file by its content.
+    pub(super) async fn keep(&mut self) -> Result<Target, Error> {
+        let partial = self.idle().await?;
+        self.work(partial, |partial, batch| {
+            partial.apply(batch)?;
+            partial.keep()
         })
         .await
     }

@@ -15,16 +15,23 @@ impl Fetcher {
     /// Reads a small document, such as a manifest, into memory. Its bytes are not verified: whoever reads
     /// them must.
     ///
-    /// A failure that may pass is retried, from the start, at most twice. Dropping the future is safe.
+    /// A failure that may pass is retried, from the start, at most twice.
     ///
     /// # Errors
     ///
     /// `Limit` beyond `limit` bytes, and whatever the source fails with.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future may be dropped at any time; nothing is kept.
     pub async fn fetch_small(&self, url: &Url, limit: u64) -> Result<Vec<u8>, Error> {
         let mut failures = 0;
         loop {
             let error = match self.read(url, limit).await {
-                Ok(bytes) => return Ok(bytes),
+                Ok(bytes) => {
+                    self.hosts.found(url);
+                    return Ok(bytes);
+                }
                 Err(error) => error,
             };
             failures += 1;

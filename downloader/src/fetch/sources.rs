@@ -3,7 +3,11 @@
 use tokio::time::Instant;
 use url::Url;
 
+use super::hosts::Hosts;
 use crate::{Error, ErrorKind};
+
+/// How many sources an error names. A content that many files have is at as many places.
+const NAMED: usize = 8;
 
 /// The sources of one file and what they did so far.
 #[derive(Debug)]
@@ -56,18 +60,20 @@ impl Sources {
         !source.dropped && source.failures < self.attempts
     }
 
-    /// The preferred one; else the first that need not wait and has failed least; else the one with the shortest wait. `None`: all
-    /// have failed.
-    pub(super) fn choose(&mut self) -> Option<usize> {
+    /// The preferred one; else the first that need not wait, whose host did not just fail, and that has failed least; else the one with
+    /// the shortest wait. `None`: all have failed.
+    pub(super) fn choose(&mut self, hosts: &Hosts) -> Option<usize> {
         if let Some(preferred) = self.preferred.take().filter(|index| self.usable(*index)) {
             return Some(preferred);
         }
         let now = Instant::now();
         let usable = (0..self.all.len()).filter(|index| self.usable(*index));
         usable.min_by_key(|index| {
+            let source = &self.all[*index];
             (
-                self.all[*index].ready_at.max(now),
-                self.all[*index].failures,
+                source.ready_at.max(now),
+                hosts.is_avoided(&source.url),
+                source.failures,
             )
         })
     }
@@ -96,7 +102,10 @@ impl Sources {
 
     /// Never asks this one again for this file.
     pub(super) fn drop_source(&mut self, index: usize, error: Error) {
-        tracing::warn!(%error, "a source is given up for this file");
+        tracing::warn!(
+            error = format_args!("{error:#}"),
+            "a source is given up for this file"
+        );
         self.all[index].dropped = true;
         self.all[index].last_error = Some(error);
     }
@@ -106,24 +115,34 @@ impl Sources {
         !std::mem::replace(&mut self.all[index].refetched, true)
     }
 
-    /// One error for all of them: wrong bytes weigh most, then what the last source said. The others are named too.
+    /// One error for all of them, which says what each source answered. Its kind is that of the first source that may yet have the
+    /// file (a host that nobody knows will hardly), else of the first one at all; but wrong bytes weigh more than anything else.
     pub(super) fn into_error(self) -> Error {
-        let mut errors: Vec<Error> = self
-            .all
-            .into_iter()
-            .filter_map(|source| source.last_error)
-            .collect();
-        let heaviest = errors
-            .iter()
-            .position(|error| error.kind() == ErrorKind::Integrity)
-            .unwrap_or(errors.len().saturating_sub(1));
-        if errors.is_empty() {
+        let errors = self.all.into_iter().filter_map(|source| source.last_error);
+        let mut errors: Vec<Error> = errors.collect();
+        let Some(first) = errors.first() else {
             return Error::new(ErrorKind::NotFound, "no source was given for a file");
+        };
+        if errors.len() == 1 {
+            return errors.remove(0);
         }
-        let main = errors.remove(heaviest);
-        errors
-            .iter()
-            .fold(main, |main, other| main.also(&format!("; {other}")))
+        let wrong = |error: &&Error| error.kind() == ErrorKind::Integrity;
+        let passing =
+            |error: &&Error| error.is_temporary() && error.kind() != ErrorKind::UnknownHost;
+        let weightiest = errors.iter().find(wrong);
+        let weightiest = weightiest.or_else(|| errors.iter().find(passing));
+        let kind = weightiest.unwrap_or(first).kind();
+        let mut said: Vec<String> = errors.iter().take(NAMED).map(Error::brief).collect();
+        if errors.len() > NAMED {
+            said.push(format!("and {} more", errors.len() - NAMED));
+        }
+        let message = format!("all {} sources failed: {}", errors.len(), said.join("; "));
+        let error = Error::new(kind, message);
+        if errors.iter().any(Error::is_temporary) {
+            error.temporary()
+        } else {
+            error.permanent()
+        }
     }
 }
 
@@ -140,6 +159,10 @@ mod tests {
         Sources::new(&urls, 2)
     }
 
+    fn choose(sources: &mut Sources) -> Option<usize> {
+        sources.choose(&Hosts::default())
+    }
+
     fn fail(sources: &mut Sources, index: usize, wait: u64) {
         sources.failed(index);
         sources.wait_until(
@@ -152,24 +175,46 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_first_one_that_need_not_wait() {
         let mut sources = sources(3);
-        assert_eq!(sources.choose(), Some(0));
+        assert_eq!(choose(&mut sources), Some(0));
         fail(&mut sources, 0, 5);
-        assert_eq!(sources.choose(), Some(1));
+        assert_eq!(choose(&mut sources), Some(1));
         fail(&mut sources, 1, 3);
         fail(&mut sources, 2, 4);
-        assert_eq!(sources.choose(), Some(1), "the shortest wait");
+        assert_eq!(choose(&mut sources), Some(1), "the shortest wait");
         tokio::time::advance(Duration::from_secs(10)).await;
-        assert_eq!(sources.choose(), Some(0), "all are ready again");
+        assert_eq!(choose(&mut sources), Some(0), "all are ready again");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn hosts_that_gave_no_answer_come_last_for_a_while() {
+        let hosts = Hosts::default();
+        let silent = Error::new(ErrorKind::Network, "refused");
+        hosts.failed(&Url::parse("memory://0/other").unwrap(), &silent);
+        assert_eq!(sources(2).choose(&hosts), Some(1));
+        assert_eq!(sources(1).choose(&hosts), Some(0), "there is no other");
+        let mut waiting = sources(2);
+        fail(&mut waiting, 1, 5);
+        assert_eq!(waiting.choose(&hosts), Some(0), "the other must wait");
+        tokio::time::advance(Duration::from_secs(31)).await;
+        assert_eq!(sources(2).choose(&hosts), Some(0));
+        hosts.failed(&Url::parse("memory://0:81/x").unwrap(), &silent);
+        assert_eq!(sources(2).choose(&hosts), Some(0), "that is another server");
+        let answer = Error::new(ErrorKind::NotFound, "404");
+        hosts.failed(&Url::parse("memory://0/other").unwrap(), &answer);
+        assert_eq!(sources(2).choose(&hosts), Some(0), "it did answer");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_preference_holds_once() {
         let mut sources = sources(2);
         sources.prefer(1);
-        assert_eq!((sources.choose(), sources.choose()), (Some(1), Some(0)));
+        assert_eq!(
+            (choose(&mut sources), choose(&mut sources)),
+            (Some(1), Some(0))
+        );
         sources.prefer(1);
         sources.drop_source(1, Error::new(ErrorKind::NotFound, "gone"));
-        assert_eq!(sources.choose(), Some(0));
+        assert_eq!(choose(&mut sources), Some(0));
     }
 
     #[tokio::test(start_paused = true)]
@@ -178,21 +223,51 @@ mod tests {
         fail(&mut sources, 0, 0);
         sources.progressed();
         fail(&mut sources, 0, 0);
-        assert_eq!(sources.choose(), Some(0));
+        assert_eq!(choose(&mut sources), Some(0));
         fail(&mut sources, 0, 0);
-        assert_eq!(sources.choose(), None);
+        assert_eq!(choose(&mut sources), None);
         assert_eq!(sources.into_error().to_string(), "broke");
     }
 
     #[tokio::test]
-    async fn the_error_names_every_source_and_wrong_bytes_first() {
+    async fn the_error_names_every_source_and_wrong_bytes_weigh_most() {
         let mut sources = sources(2);
         sources.drop_source(0, Error::new(ErrorKind::Integrity, "wrong digest"));
         sources.drop_source(1, Error::new(ErrorKind::NotFound, "gone"));
         let error = sources.into_error();
         assert_eq!(
             (error.kind(), error.to_string().as_str()),
-            (ErrorKind::Integrity, "wrong digest; gone")
+            (
+                ErrorKind::Integrity,
+                "all 2 sources failed: wrong digest; gone"
+            )
+        );
+        assert!(!error.is_temporary());
+    }
+
+    #[tokio::test]
+    async fn the_error_has_the_kind_of_a_source_that_may_come_back_and_the_cause_of_each() {
+        let mut sources = sources(10);
+        for index in (0..10).rev() {
+            let url = sources.url(index).clone();
+            let error = match index {
+                0 => Error::new(ErrorKind::NotFound, "404"),
+                _ => Error::new(ErrorKind::Network, "broke").with_source(
+                    Error::new(ErrorKind::Network, "outer")
+                        .with_source(std::io::Error::other("reset")),
+                ),
+            };
+            sources.drop_source(index, error.with_url(&url));
+        }
+        let error = sources.into_error();
+        assert_eq!(error.kind(), ErrorKind::Network);
+        assert!(error.is_temporary(), "the others may come back");
+        let text = error.to_string();
+        let start = "all 10 sources failed: memory://0/x: 404; memory://1/x: broke (reset); ";
+        assert!(text.starts_with(start), "{text}");
+        assert!(
+            text.ends_with("memory://7/x: broke (reset); and 2 more"),
+            "{text}"
         );
     }
 

@@ -20,6 +20,16 @@ const FRESH_JOURNAL: &str = "json.new";
 /// used. Sync the file, or the whole tree, before you depend on it.
 ///
 /// One process at a time may use the folder: hold a lock around it. Within the process, two fetches of one content take turns.
+///
+/// ```
+/// use downloader::PartialStore;
+/// use manifest_core::Sha256Digest;
+///
+/// let folder = tempfile::tempdir()?;
+/// let store = PartialStore::open(durable_fs::Disk::real().open_dir(folder.path())?)?;
+/// assert_eq!(store.completed(Sha256Digest::of(b"not fetched yet")), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct PartialStore {
     shared: Arc<Shared>,

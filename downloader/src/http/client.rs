@@ -69,8 +69,8 @@ impl HttpDownloader {
             .client
             .get(url.clone())
             .header(ACCEPT_ENCODING, "identity");
-        if request.offset() > 0 {
-            builder = builder.header(RANGE, format!("bytes={}-", request.offset()));
+        if let Some(range) = answer::asked(request) {
+            builder = builder.header(RANGE, range);
             if let Some(validator) = request.if_range() {
                 builder = builder.header(IF_RANGE, validator.as_str());
             }

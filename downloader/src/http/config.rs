@@ -8,6 +8,18 @@ use url::{Origin, Url};
 use crate::{HostPolicy, RedirectPolicy};
 
 /// How the HTTP backend behaves. Nothing is read from the environment.
+///
+/// ```
+/// use downloader::{HttpConfig, HttpDownloader, RedirectPolicy};
+/// use url::Url;
+///
+/// let config = HttpConfig::new()
+///     .with_bearer(&Url::parse("https://hq.example/")?, "token") // to this origin only
+///     .with_redirects(RedirectPolicy::AnyHost);
+/// let downloader = HttpDownloader::new(config)?;
+/// # let _ = downloader;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
     pub(super) hosts: HostPolicy,

@@ -53,6 +53,14 @@ pub(super) fn from_transport(error: reqwest::Error, url: &Url) -> Error {
         .permanent();
         return failed.with_url(url).with_source(error);
     }
+    if error.is_dns() {
+        return Error::new(
+            ErrorKind::UnknownHost,
+            "the name of the host cannot be resolved",
+        )
+        .with_url(url)
+        .with_source(error);
+    }
     let what = if error.is_connect() {
         "the server cannot be reached"
     } else if error.is_timeout() {

@@ -53,7 +53,7 @@ pub(crate) fn fetcher(downloader: impl Downloader + 'static) -> Fetcher {
 
 #[derive(Debug, Default)]
 pub(crate) struct Counted {
-    position: AtomicU64,
+    pub(crate) position: AtomicU64,
 }
 
 impl ProgressSink for Counted {

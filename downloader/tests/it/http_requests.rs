@@ -92,3 +92,14 @@ async fn https_to_something_else_fails_without_bytes() {
     assert!(error.is_temporary());
     assert_eq!(error.kind(), ErrorKind::Network, "{error}");
 }
+
+#[tokio::test]
+async fn a_host_name_that_cannot_be_resolved_is_said_to_be_so() {
+    // No name server is asked for a label of more than 63 bytes (RFC 1035, section 2.3.4).
+    let host = format!("http://{}.invalid/x", "x".repeat(64));
+    let http = HttpDownloader::new(HttpConfig::new()).unwrap();
+    let error = http.open(&Request::new(url(&host))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnknownHost, "{error:?}");
+    assert!(error.is_temporary());
+    assert!(error.to_string().contains(&host), "{error}");
+}

@@ -2,12 +2,26 @@
 //! feature `http`, which `cargo test --workspace` turns on.
 
 mod common;
+#[cfg(feature = "testing")]
+mod conformance;
+#[cfg(all(feature = "testing", feature = "http"))]
+mod conformance_http;
+#[cfg(feature = "testing")]
+mod conformance_liar;
+#[cfg(feature = "testing")]
+mod conformance_liars;
 mod disk;
 mod fake;
+#[cfg(feature = "testing")]
+mod faulty;
+#[cfg(feature = "testing")]
+mod faulty_fetch;
 mod files;
 mod partials;
 mod sources;
 mod time;
+#[cfg(feature = "testing")]
+mod unpinned;
 
 #[cfg(feature = "http")]
 mod http_breaks;
@@ -23,3 +37,11 @@ mod http_redirects;
 mod http_requests;
 #[cfg(feature = "mock")]
 mod mock;
+#[cfg(all(feature = "zip", feature = "testing"))]
+mod zip_conformance;
+#[cfg(feature = "zip")]
+mod zip_hostile;
+#[cfg(feature = "zip")]
+mod zip_reads;
+#[cfg(all(feature = "zip", feature = "http"))]
+mod zip_remote;

@@ -214,3 +214,78 @@ async fn a_source_that_cannot_be_reached_at_all() {
     );
     assert_eq!(error.to_string(), "memory://a/x: the connection broke");
 }
+
+fn unknown() -> Answer {
+    Answer::Refuse(Error::new(ErrorKind::UnknownHost, "no such host"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_nobody_knows_is_given_up_soon() {
+    let fake = Fake::new((0..100).map(|_| unknown()));
+    let error = Desk::new()
+        .fetch(&fetcher(&fake), WANTED, &[url("memory://a/x")])
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnknownHost);
+    assert_eq!(seconds(&fake.waits()), [0.5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_of_a_wrong_mirror_is_not_hidden_behind_an_unknown_host() {
+    let missing = Error::new(ErrorKind::NotFound, "404").with_url(&url("memory://mirror/x"));
+    let fake = Fake::new([Answer::Refuse(missing), unknown(), unknown()]);
+    let sources = ["mirror", "hq"].map(|host| url(&format!("memory://{host}/x")));
+    let error = Desk::new()
+        .fetch(&fetcher(&fake), WANTED, &sources)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert_eq!(
+        error.to_string(),
+        "all 2 sources failed: memory://mirror/x: 404; memory://hq/x: no such host"
+    );
+    assert_eq!(seconds(&fake.waits()), [0.0, 0.5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_answered_before_is_waited_for_when_the_network_goes() {
+    let fetched = [Answer::bytes(0, b"first")];
+    let fake = Fake::new(fetched.into_iter().chain((0..100).map(|_| unknown())));
+    let patient = fetcher(&fake);
+    Desk::new()
+        .fetch(&patient, b"first", &[url("memory://a/first")])
+        .await
+        .unwrap();
+    // Another file, and so another count, of the same host.
+    let error = Desk::new()
+        .fetch(&patient.clone(), WANTED, &[url("memory://a/x")])
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnknownHost);
+    assert_eq!(fake.requests().len(), 1 + 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_gave_no_answer_is_not_waited_for_with_every_file() {
+    let other = |start: u8| Answer::bytes(0, &[start; 10]);
+    let fake = Fake::new([
+        unknown(),
+        other(b'0'),
+        other(b'1'),
+        other(b'2'),
+        other(b'3'),
+    ]);
+    let shared = fetcher(&fake);
+    let fetch = async |content: u8| {
+        let sources = ["hq", "mirror"].map(|host| url(&format!("memory://{host}/x")));
+        let fetched = Desk::new().fetch(&shared, &[content; 10], &sources).await;
+        let source = fetched.unwrap().source().unwrap().clone();
+        source.host_str().unwrap().to_owned()
+    };
+    assert_eq!(fetch(b'0').await, "mirror");
+    assert_eq!(fetch(b'1').await, "mirror");
+    assert_eq!(fake.requests().len(), 3, "hq was asked once");
+    tokio::time::advance(Duration::from_secs(31)).await;
+    assert_eq!(fetch(b'2').await, "hq");
+    assert_eq!(fetch(b'3').await, "hq");
+}

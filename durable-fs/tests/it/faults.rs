@@ -175,3 +175,49 @@ fn a_full_device_is_no_space() {
     let (_folder, root) = root_on(&Disk::observed(script));
     assert_kind(root.replace_file("file", NEW), ErrorKind::NoSpace);
 }
+
+#[test]
+fn what_may_not_be_opened_is_not_read_and_no_effect() {
+    #[derive(Debug, Default)]
+    struct Forbids(std::sync::Mutex<Vec<std::path::PathBuf>>);
+    impl durable_fs::Observer for Forbids {
+        fn before(&self, effect: &durable_fs::Effect<'_>) -> durable_fs::Verdict {
+            panic!("{effect:?}");
+        }
+        fn after(&self, _: &durable_fs::Effect<'_>) {}
+        fn before_open(&self, path: &std::path::Path) -> durable_fs::Verdict {
+            self.0.lock().unwrap().push(path.to_owned());
+            if path.ends_with("secret") {
+                return durable_fs::Verdict::Fail(Errno::ACCESS.into());
+            }
+            durable_fs::Verdict::Proceed
+        }
+    }
+    let (folder, plain) = root();
+    for name in ["folder/secret", "secret/file", "folder/open"] {
+        let (parent, name) = name.split_once('/').unwrap();
+        let parent = plain.create_dir_all(parent).unwrap();
+        parent.create_file(name).unwrap();
+    }
+    let forbids = std::sync::Arc::new(Forbids::default());
+    let watched = Disk::observed(forbids.clone()).open_dir(folder.path());
+    let watched = watched.unwrap();
+    let denied = ErrorKind::PermissionDenied;
+    assert_eq!(
+        watched.open_file("folder/secret").unwrap_err().kind(),
+        denied
+    );
+    assert_eq!(
+        watched
+            .open_file_with_metadata("folder/secret")
+            .unwrap_err()
+            .kind(),
+        denied
+    );
+    assert_eq!(watched.read("secret/file", 10).unwrap_err().kind(), denied);
+    assert_eq!(watched.open_dir("secret").unwrap_err().kind(), denied);
+    assert!(watched.metadata("folder/secret").unwrap().is_some());
+    watched.open_file("folder/open").unwrap();
+    let asked = forbids.0.lock().unwrap();
+    assert_eq!(asked.last(), Some(&folder.path().join("folder/open")));
+}

@@ -280,3 +280,29 @@ fn a_secret_stays_a_secret_when_it_is_copied() {
         dir.remove_file("copy").unwrap();
     }
 }
+
+#[test]
+fn whether_clones_are_possible_is_tried_and_nothing_is_left() {
+    for disk in [Disk::real(), without_clones()] {
+        let (folder, root) = root_on(&disk);
+        let can_clone = root.can_clone().unwrap();
+        assert_eq!(names(folder.path()), [""; 0]);
+        program(&root);
+        let placed = root.place("program", &root, "copy", LinkPolicy::Independent);
+        assert_eq!(placed.unwrap() == Placed::Cloned, can_clone);
+        assert_eq!(root.can_clone().unwrap(), can_clone);
+    }
+    let (_folder, root) = root_on(&without_clones());
+    assert!(!root.can_clone().unwrap());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_try_to_clone_that_fails_leaves_nothing() {
+    for operation in [Operation::CreateFile, Operation::Write, Operation::Reflink] {
+        let full = Script::first(operation, errno(Errno::NOSPC));
+        let (folder, root) = root_on(&Disk::observed(full));
+        assert_kind(root.can_clone(), ErrorKind::NoSpace);
+        assert_eq!(names(folder.path()), [""; 0], "{operation:?}");
+    }
+}

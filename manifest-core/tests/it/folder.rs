@@ -256,8 +256,9 @@ fn a_broken_tool_json_is_refused_by_name() {
         ("[]", "invalid"),
         (r#"{"tool_id": 5}"#, "tool_id"),
         (r#"{"tool_id": "../x"}"#, "tool_id"),
-        (r#"{"version": 1.0}"#, "version"),
-        (r#"{"frontend": {"type": "tv"}}"#, "frontend.type"),
+        (r#"{"version": 1.0}"#, "/version: "),
+        (r#"{"platforms": "windows"}"#, "/platforms: "),
+        (r#"{"frontend": {"type": "tv"}}"#, "/frontend/type: "),
         (r#"{"dependencies": ["numpy", "torch"]}"#, "dependencies"),
         ("[null, null, null, null, null, null, null]", "invalid"),
     ] {
@@ -275,14 +276,18 @@ fn without_id_or_version_nothing_is_published() {
     let folder = folder(&[("tool.json", r#"{"version": "1"}"#)]);
     let message = refused(&folder, &ScanOptions::new(), ErrorKind::Manifest);
     assert!(
-        message.contains("tool id") && message.contains("tool.json"),
+        message.contains("no tool id was given")
+            && message.ends_with("tool.json has no \"tool_id\""),
         "{message}"
     );
     let id_only = ScanOptions::new().with_tool_id("sketcher".parse().unwrap());
     assert!(scan(folder.path(), &id_only).is_ok());
     fs::remove_file(folder.path().join("tool.json")).unwrap();
     let message = refused(&folder, &id_only, ErrorKind::Manifest);
-    assert!(message.contains("version"), "{message}");
+    assert!(
+        message.contains("there is no ") && message.ends_with("tool.json with a \"version\""),
+        "{message}"
+    );
 }
 
 #[test]

@@ -643,6 +643,47 @@ fn each_field_has_its_type_and_place() {
 }
 
 #[test]
+fn paths_outside_files_are_as_safe_as_those_of_files() {
+    for bad in [
+        "",
+        "/etc/passwd",
+        "../run.py",
+        "a//b",
+        r"a\b",
+        "C:/x",
+        "NUL",
+        "a?b",
+        "manifest.json",
+    ] {
+        for (field, value, pointer) in [
+            (
+                "flash_gpu_config",
+                json!({"enabled": false, "warmup_script": bad}),
+                "/flash_gpu_config/warmup_script",
+            ),
+            (
+                "frontend",
+                json!({"type": "none", "entry": bad}),
+                "/frontend/entry",
+            ),
+        ] {
+            let text = refused_field(field, value, ErrorKind::Path, pointer);
+            assert!(text.starts_with(&format!("{pointer}: ")), "{text}");
+        }
+    }
+    let mut good = document([Value::Null; 0]);
+    good["flash_gpu_config"] = json!({"enabled": true, "warmup_script": "src/warm up.py"});
+    good["frontend"] = json!({"type": "web", "entry": "web/index.html"});
+    let manifest = parse(&seal(good)).unwrap();
+    let script = manifest
+        .flash_gpu_config()
+        .unwrap()
+        .warmup_script
+        .as_deref();
+    assert_eq!(script, Some("src/warm up.py"));
+}
+
+#[test]
 fn each_required_field_is_missed_by_name() {
     let whole: Value = serde_json::from_slice(&seal(document(vec![entry("a")]))).unwrap();
     for field in [

@@ -158,6 +158,35 @@ fn what_is_built_can_be_parsed() {
 }
 
 #[test]
+fn a_release_that_is_described_otherwise_keeps_the_rest() {
+    let mut old = document(vec![entry("b"), entry("a")]);
+    old["x-team"] = json!({"deep": [1, null]});
+    old["created_at"] = "2026-02-20T14:39:12Z".into();
+    old["signature"] = json!({"algorithm": "Ed25519", "public_key_id": "k", "signature": "s"});
+    let old = parse(&seal(old)).unwrap();
+    let same = ManifestBuilder::from_manifest(&old).build().unwrap();
+    let (mut before, mut after): (Value, Value) = (
+        serde_json::from_slice(&old.to_bytes()).unwrap(),
+        serde_json::from_slice(&same.to_bytes()).unwrap(),
+    );
+    assert_eq!(
+        after["files"],
+        json!([before["files"][1], before["files"][0]])
+    );
+    for field in ["files", "manifest_hash", "signature"] {
+        before.as_object_mut().unwrap().remove(field);
+        after.as_object_mut().unwrap().remove(field);
+    }
+    assert_eq!(after, before);
+    let other = ManifestBuilder::from_manifest(&same)
+        .with_api_contract("runtime/1")
+        .build()
+        .unwrap();
+    assert_ne!(other.manifest_hash(), same.manifest_hash());
+    assert_eq!(other.files(), same.files());
+}
+
+#[test]
 fn the_builder_refuses_what_parse_refuses() {
     let kind = |builder: ManifestBuilder| builder.build().unwrap_err().kind();
     let file = |path: &str, size| {

@@ -1,6 +1,7 @@
 //! The mirror over raw sockets, and its store on a real disk.
 
 mod answers;
+mod contents;
 #[cfg(unix)]
 mod explore;
 #[cfg(unix)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Mirror, VERSION, file, noise, tree};
+use crate::support::{Client, Mirror, VERSION, file, noise, tree};
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -91,10 +91,53 @@ fn f77_shutdown_has_a_deadline() {
 }
 
 #[test]
+fn a_server_that_is_dropped_cuts_off_its_answers_and_frees_its_address() {
+    let content = noise(32 * 1024 * 1024);
+    let mirror = Mirror::new();
+    tree(VERSION, &[("model.bin", &content)])
+        .publish(&mirror.store)
+        .unwrap();
+    let server = {
+        let _context = mirror.runtime.enter();
+        mirror::Server::bind(mirror.store.clone(), "127.0.0.1:0".parse().unwrap()).unwrap()
+    };
+    let address = server.local_addr();
+    let run = mirror.runtime.spawn(server.run(std::future::pending()));
+    let mut client = Client::connect(address);
+    client.request("GET", &file("model.bin"), &[]);
+    client.wait_for_first_byte();
+    run.abort();
+    assert!(client.until_closed().len() < content.len());
+    assert!(mirror.runtime.block_on(run).unwrap_err().is_cancelled());
+    drop(mirror::Server::bind(mirror.store.clone(), address).unwrap());
+}
+
+#[test]
+fn a_shutdown_goes_on_without_who_waits_for_it() {
+    let mirror = Mirror::with(|server| server.with_drain_timeout(Duration::from_hours(1)));
+    let address = mirror.server.local_addr();
+    let client = mirror.client();
+    mirror.runtime.block_on(async {
+        // Polled once, which starts it, and dropped.
+        tokio::select! {
+            biased;
+            _ = mirror.server.shutdown() => {}
+            () = std::future::ready(()) => {}
+        }
+    });
+    assert!(client.until_closed().is_empty());
+    while std::net::TcpStream::connect(address).is_ok() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn an_address_in_use_is_a_bind_error() {
     let mirror = Mirror::new();
     let address = mirror.server.local_addr();
     let error = mirror::Server::bind(mirror.store.clone(), address).unwrap_err();
     assert_eq!(error.kind(), mirror::ErrorKind::Bind);
     assert!(error.to_string().contains(&address.to_string()));
+    let chain = format!("{error:#}");
+    assert!(chain.starts_with(&format!("{error}: ")), "{chain}");
 }

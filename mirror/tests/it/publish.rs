@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use durable_fs::{Disk, Effect, Observer, Operation, Recorder, Verdict};
+use manifest_core::ScanProgress;
 use mirror::{ErrorKind, Store};
 
 use crate::support::{Tree, VERSION, blob, noise, path, tool, tree, version};
@@ -409,4 +411,64 @@ fn what_cannot_fit_is_refused_before_anything_is_written() {
         .filter(|(path, _)| !path.ends_with("publish.lock"))
         .collect();
     assert_eq!(after, before);
+}
+
+#[test]
+fn a_publish_says_how_far_it_is() {
+    let (_folder, store) = store();
+    tree("1.0.0", &[("a.txt", b"one")]).publish(&store).unwrap();
+    let release = sample();
+    let source = Disk::real().open_dir(release.folder.path()).unwrap();
+    let heard = std::sync::Mutex::new(Vec::new());
+    let published = store.publish_observed(&release.manifest, &source, |progress| {
+        heard.lock().unwrap().push(progress);
+        ControlFlow::Continue(())
+    });
+    assert_eq!(published.unwrap().new_blobs, 2);
+    let heard = heard.into_inner().unwrap();
+    // "one" is known.
+    let bytes = 600_003;
+    assert_eq!(heard[0], ScanProgress::Found { files: 2, bytes });
+    let hashed = heard[1..].iter().map(|progress| match progress {
+        ScanProgress::Hashed(count) => *count,
+        ScanProgress::FileDone => 0,
+        _ => panic!("{heard:?}"),
+    });
+    assert_eq!(hashed.sum::<u64>(), bytes);
+    let done = heard.iter().filter(|said| **said == ScanProgress::FileDone);
+    assert_eq!(done.count(), 2);
+}
+
+#[test]
+fn a_publish_that_is_stopped_anywhere_leaves_the_store_as_it_was() {
+    let release = sample();
+    let source = Disk::real().open_dir(release.folder.path()).unwrap();
+    for stops_at in 0.. {
+        let (folder, store) = store();
+        tree("1.0.0", &[("a.txt", b"one")]).publish(&store).unwrap();
+        let before = snapshot(folder.path());
+        let asked = AtomicUsize::new(0);
+        let published = store.publish_observed(&release.manifest, &source, |_| {
+            match asked.fetch_add(1, Ordering::Relaxed) {
+                number if number == stops_at => ControlFlow::Break(()),
+                number => {
+                    assert!(number < stops_at, "asked again after it was stopped");
+                    ControlFlow::Continue(())
+                }
+            }
+        });
+        match published {
+            Ok(_) => {
+                assert!(stops_at > 4, "asked {stops_at} times only");
+                return;
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Cancelled, "{error:?}");
+                assert_eq!(snapshot(folder.path()), before, "{stops_at}");
+                assert_eq!(fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
+                assert_eq!(release.publish(&store).unwrap().new_blobs, 2);
+                assert_eq!(store.releases().unwrap().len(), 2);
+            }
+        }
+    }
 }

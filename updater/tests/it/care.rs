@@ -253,3 +253,39 @@ async fn the_history_tells_what_was_done() {
         ]
     );
 }
+
+#[tokio::test]
+async fn a_file_that_may_not_be_read_is_no_damage_that_a_repair_mends() {
+    #[derive(Debug)]
+    struct Locked;
+    impl durable_fs::Observer for Locked {
+        fn before(&self, _: &durable_fs::Effect<'_>) -> durable_fs::Verdict {
+            durable_fs::Verdict::Proceed
+        }
+        fn after(&self, _: &durable_fs::Effect<'_>) {}
+        fn before_open(&self, path: &std::path::Path) -> durable_fs::Verdict {
+            if path.ends_with("v1.0.0/main.py") {
+                let denied = std::io::ErrorKind::PermissionDenied;
+                return durable_fs::Verdict::Fail(denied.into());
+            }
+            durable_fs::Verdict::Proceed
+        }
+    }
+    let world = World::with(&first()).await;
+    world.serve(&first());
+    let locked = Disk::observed(Arc::new(Locked));
+    let updater = world.builder().with_disk(locked).build().unwrap();
+    let found = updater.verify(&never()).await.unwrap().findings;
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        found[0].problem.to_string(),
+        "cannot be read: permission denied"
+    );
+    let error = updater.repair(&never()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error:?}");
+    let text = error.to_string();
+    assert!(
+        text.contains("main.py") && text.contains("permission denied"),
+        "{text}"
+    );
+}

@@ -1,6 +1,7 @@
 //! What an updater says while it works, and what it would do.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -284,6 +285,7 @@ async fn a_worker_is_eligible_with_exactly_the_required_release() {
     let status = updater.status().await.unwrap();
     let active = status.active.unwrap();
     assert_eq!(active.manifest_hash, required.manifest_hash);
+    assert_eq!(active.folder, world.installed(&second(), ""));
     assert_eq!((active.files, active.bytes), (4, second().bytes()));
     assert_eq!(status.previous.unwrap().as_str(), "1.0.0");
     let manifest = updater.active_manifest().await.unwrap();
@@ -293,4 +295,18 @@ async fn a_worker_is_eligible_with_exactly_the_required_release() {
     write(&world.path("current.txt"), "v9.9.9");
     let garbled = updater.eligibility(&required).await.unwrap();
     assert_eq!(garbled.as_str(), "NO_INSTALLATION");
+    let text = garbled.to_string();
+    assert!(
+        text.contains("v9.9.9") && text.contains("current.txt"),
+        "{text}"
+    );
+    fs::remove_file(world.path("current.txt")).unwrap();
+    let lost = updater.eligibility(&required).await.unwrap();
+    assert_eq!(lost.as_str(), "NO_INSTALLATION");
+    let text = lost.to_string();
+    assert!(text.contains("no current.txt"), "{text}");
+    // Where nothing is, there is nothing to explain.
+    fs::remove_dir_all(world.root()).unwrap();
+    let nothing = updater.eligibility(&required).await.unwrap();
+    assert_eq!(nothing.to_string(), "NO_INSTALLATION");
 }

@@ -272,22 +272,159 @@ impl HealthProbe for Dies {
     }
 }
 
+/// Until the probe is asked.
+async fn asked(world: &World, folder: &str) {
+    let current = world.path("current.txt");
+    while fs::read_to_string(&current).unwrap_or_default() != folder {
+        tokio::task::yield_now().await;
+    }
+}
+
 async fn die_before_the_answer(world: &World) {
-    let updater = world
-        .builder()
-        .with_health_probe(Dies, LONG)
-        .build()
-        .unwrap();
-    let (cancel, trusted) = (CancellationToken::new(), second().trusted());
-    let asking = async {
-        while fs::read_to_string(world.path("current.txt")).unwrap() != "v1.1.0" {
-            tokio::task::yield_now().await;
-        }
-        cancel.cancel();
-    };
-    let (result, ()) = tokio::join!(updater.apply(&trusted, &cancel), asking);
-    assert_eq!(result.unwrap_err().kind(), ErrorKind::Cancelled);
+    let builder = world.builder().with_health_probe(Dies, LONG);
+    let (updater, never, trusted) = (
+        builder.build().unwrap(),
+        CancellationToken::new(),
+        second().trusted(),
+    );
+    tokio::select! {
+        biased;
+        () = asked(world, "v1.1.0") => {}
+        _ = updater.apply(&trusted, &never) => panic!("nobody answers"),
+    }
+    // The work ends by itself, and frees the lock.
+    while let Err(error) = updater.prune().await {
+        assert_eq!(error.kind(), ErrorKind::Busy);
+        tokio::task::yield_now().await;
+    }
     world.assert_active(&second(), MINE);
+}
+
+async fn cancel_before_the_answer(world: &World, release: &Release) -> Error {
+    let builder = world.builder().with_health_probe(Dies, LONG);
+    let (cancel, trusted) = (CancellationToken::new(), release.trusted());
+    let updater = builder.build().unwrap();
+    let (result, ()) = tokio::join!(updater.apply(&trusted, &cancel), async {
+        asked(world, &release.folder_name()).await;
+        cancel.cancel();
+    });
+    let error = result.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled, "{error:?}");
+    error
+}
+
+#[tokio::test]
+async fn e65_who_cancels_before_the_answer_gets_the_release_before_back() {
+    for (probe, active) in [(Probe::well(), second()), (Probe::sick(), first())] {
+        let world = world().await;
+        let error = cancel_before_the_answer(&world, &second()).await;
+        assert!(
+            error.to_string().contains("release 1.0.0 is active again"),
+            "{error}"
+        );
+        world.assert_active(&first(), MINE);
+        assert!(!world.path(".lockstep/trial.json").exists());
+        let history = world.updater().history().await.unwrap();
+        assert_eq!(history.last().unwrap().event, HistoryEvent::RolledBack);
+        assert!(
+            history
+                .iter()
+                .all(|entry| entry.event != HistoryEvent::Failed)
+        );
+
+        // It is not known not to work: the next update installs it, fetches nothing, and asks.
+        let requests = world.requests();
+        let result = apply_probed(&world, &probe, &second()).await;
+        assert_eq!(
+            (probe.asked(), world.requests()),
+            (1, requests),
+            "{result:?}"
+        );
+        assert_eq!(result.is_ok(), probe.answer.is_ok(), "{result:?}");
+        world.assert_active(&active, MINE);
+    }
+}
+
+#[tokio::test]
+async fn e65_who_cancels_before_the_first_answer_of_all_has_no_active_release() {
+    for probe in [Probe::well(), Probe::sick()] {
+        let world = World::new();
+        world.serve(&first());
+        let error = cancel_before_the_answer(&world, &first()).await;
+        assert!(
+            error.to_string().contains("no release is active"),
+            "{error}"
+        );
+        assert!(!world.path("current.txt").exists());
+
+        // Nor does anything else that opens the installation make it active.
+        let cancel = CancellationToken::new();
+        let repaired = world.updater().repair(&cancel).await;
+        assert_eq!(repaired.unwrap_err().kind(), ErrorKind::NoInstallation);
+        let refused = apply(&world.updater(), &Release::new("0.9.0").file("a", "a")).await;
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::NotFound);
+        assert!(!world.path("current.txt").exists());
+        let diagnosis = world.updater().fix(&cancel).await.unwrap().remaining;
+        assert!(!diagnosis.is_healthy());
+        assert!(!world.path("current.txt").exists());
+
+        let result = apply_probed(&world, &probe, &first()).await;
+        assert_eq!(probe.asked(), 1, "{result:?}");
+        assert_eq!(result.is_ok(), probe.answer.is_ok(), "{result:?}");
+        assert_eq!(world.path("current.txt").exists(), result.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn e65_if_going_back_fails_after_a_cancellation_the_error_says_so() {
+    let world = world().await;
+    replace(&world.installed(&first(), "main.py"), "damaged");
+    world.memory.remove(&first().url("main.py"));
+    let error = cancel_before_the_answer(&world, &second()).await;
+    assert!(chain(&error).contains("going back failed; it is still active, on trial"));
+    assert!(chain(&error).contains("damaged"), "{}", chain(&error));
+    world.assert_active(&second(), MINE);
+    assert!(
+        world
+            .updater()
+            .status()
+            .await
+            .unwrap()
+            .active
+            .unwrap()
+            .on_trial
+    );
+}
+
+#[tokio::test]
+async fn e65_a_release_on_trial_is_named_until_somebody_says_that_it_works() {
+    let world = world().await;
+    let on_trial = async || {
+        let status = world.updater().status().await.unwrap();
+        status.active.unwrap().on_trial
+    };
+    assert!(!on_trial().await);
+    die_before_the_answer(&world).await;
+    assert!(on_trial().await);
+
+    // Without a probe, nobody can say.
+    let report = apply(&world.updater(), &second()).await.unwrap();
+    assert!(
+        report
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("on trial")),
+        "{:?}",
+        report.warnings
+    );
+    assert!(on_trial().await);
+
+    apply_probed(&world, &Probe::well(), &second())
+        .await
+        .unwrap();
+    assert!(!on_trial().await);
+    let report = apply(&world.updater(), &second()).await.unwrap();
+    assert_eq!(report.warnings, [""; 0]);
 }
 
 #[tokio::test]

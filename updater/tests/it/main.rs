@@ -1,6 +1,7 @@
 //! The whole way of a release: from sources, through the downloader and the delta, to an installation.
 
 mod care;
+mod dropping;
 mod events;
 mod examine;
 #[cfg(unix)]
@@ -11,6 +12,7 @@ mod health;
 mod hq;
 #[cfg(unix)]
 mod planted;
+mod progress;
 mod refusals;
 mod release;
 mod sources;
@@ -20,3 +22,5 @@ mod support;
 mod together;
 mod update;
 mod users_files;
+#[cfg(feature = "zip")]
+mod zip;

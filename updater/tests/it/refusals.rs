@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use durable_fs::{Disk, Recorder};
 use manifest_core::Sha256Digest;
-use updater::{CancellationToken, Downgrade, ErrorKind, HostPolicy, TrustPolicy};
+use updater::{
+    CancellationToken, Downgrade, Error, ErrorKind, HostPolicy, TrustPolicy, TrustedManifest,
+    Updater, Url,
+};
 
 use crate::support::{MIRROR, Release, World, apply, url};
 
@@ -113,19 +116,31 @@ async fn a16_hosts_that_the_policy_does_not_list_are_refused_before_any_write_an
     world.assert_active(&wanted, &[]);
 }
 
+async fn fetch(
+    updater: &Updater,
+    url: &Url,
+    cancel: &CancellationToken,
+) -> Result<TrustedManifest, Error> {
+    let trust = TrustPolicy::Unsigned;
+    updater.fetch_manifest(url, &trust, cancel).await
+}
+
 #[tokio::test]
 async fn a_manifest_that_is_not_valid_is_not_fetched() {
     let world = World::new();
     let at = url("http://hq.test/manifest.json");
     let cancel = CancellationToken::new();
     let updater = world.updater();
-    let error = updater.fetch_manifest(&at, &cancel).await.unwrap_err();
+    let error = fetch(&updater, &at, &cancel).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error:?}");
+    let chain = format!("{error:#}");
+    assert!(chain.starts_with(&format!("{error}: ")), "{chain}");
+    assert_eq!(chain.matches(at.as_str()).count(), 1, "{chain}");
 
     let mut bytes = release("1.0.0").manifest().to_bytes();
     world.memory.insert(at.clone(), bytes.clone());
-    let manifest = updater.fetch_manifest(&at, &cancel).await.unwrap();
-    assert_eq!(manifest, release("1.0.0").manifest());
+    let fetched = fetch(&updater, &at, &cancel).await.unwrap();
+    assert_eq!(fetched.manifest(), &release("1.0.0").manifest());
 
     let position = bytes
         .windows(7)
@@ -133,11 +148,11 @@ async fn a_manifest_that_is_not_valid_is_not_fetched() {
         .unwrap();
     bytes[position] = b'n';
     world.memory.insert(at.clone(), bytes);
-    let error = updater.fetch_manifest(&at, &cancel).await.unwrap_err();
+    let error = fetch(&updater, &at, &cancel).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Manifest, "{error:?}");
 
     cancel.cancel();
-    let error = updater.fetch_manifest(&at, &cancel).await.unwrap_err();
+    let error = fetch(&updater, &at, &cancel).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled, "{error:?}");
     assert!(!world.root().exists());
 }

@@ -1,7 +1,9 @@
 //! What people and the tool itself put into the folder.
 
 use std::fs;
+use std::sync::Arc;
 
+use durable_fs::{Disk, Recorder};
 use manifest_core::DeletePolicy;
 use updater::{CancellationToken, Downgrade, ReleaseVersion};
 
@@ -117,8 +119,12 @@ async fn delete_policy_manual_removes_nothing_until_confirmed() {
     let waiting = [("old.py", "old"), ("presets/default.json", "{}")];
     world.assert_active(&next, &waiting);
 
+    let planned = world.updater().plan_prune().await.unwrap();
+    assert_eq!(planned.deletions, ["old.py", "presets/default.json"]);
+    assert!(planned.releases.is_empty() && planned.kept.is_empty());
+    world.assert_active(&next, &waiting);
     let pruned = world.updater().prune().await.unwrap();
-    assert_eq!(pruned.deleted, ["old.py", "presets/default.json"]);
+    assert_eq!(pruned.deleted, planned.deletions);
     world.assert_active(&next, &[]);
     world.assert_installed(&first(), &[]);
     let again = world.updater().prune().await.unwrap();
@@ -136,6 +142,8 @@ async fn prune_keeps_a_file_that_was_edited_while_it_waited() {
     let path = world.installed(&next, "old.py");
     fs::remove_file(&path).unwrap();
     fs::write(&path, "mine now").unwrap();
+    let planned = world.updater().plan_prune().await.unwrap();
+    assert!(planned.deletions.is_empty());
     assert!(world.updater().prune().await.unwrap().deleted.is_empty());
     world.assert_active(&next, &[("old.py", "mine now")]);
 }
@@ -151,6 +159,14 @@ async fn prune_deletes_releases_that_are_too_old_and_keeps_the_users_files_of_th
     }
     // Written after the update: only the old release has it.
     write(&world.path("releases/v1.0.0/late.txt"), "late");
+    let recorder = Arc::new(Recorder::new());
+    let disk = Disk::observed(recorder.clone());
+    let watched = world.builder().with_disk(disk).build().unwrap();
+    let planned = watched.plan_prune().await.unwrap();
+    assert_eq!(recorder.effects(), []);
+    assert_eq!(planned.releases, ["1.0.0".parse().unwrap()]);
+    assert_eq!(planned.kept, ["releases/v1.0.0/late.txt"]);
+    assert!(planned.deletions.is_empty());
     let pruned = world.updater().prune().await.unwrap();
     let removed: Vec<_> = pruned
         .removed_releases
