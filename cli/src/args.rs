@@ -1,5 +1,7 @@
 //! What the command line looks like.
 
+pub(crate) mod comfy;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -83,6 +85,8 @@ pub(crate) enum Command {
     ///
     /// Exits with 0 when eligible, and with 4 when not.
     Eligibility(Eligibility),
+    /// Bring up ComfyUI environments, each described by one file.
+    Comfy(comfy::Comfy),
 }
 
 impl Command {
@@ -94,6 +98,7 @@ impl Command {
             | Self::Publish(Publish { json, .. })
             | Self::Pack(Pack { json, .. }) => *json,
             Self::Manifest(_) | Self::Serve(_) => false,
+            Self::Comfy(comfy) => comfy.command.json(),
             Self::Update(Update { place, .. })
             | Self::Status(place)
             | Self::Verify(place)

@@ -85,6 +85,12 @@ impl Failure {
         self
     }
 
+    /// Says first what it is about.
+    pub(crate) fn about(mut self, subject: &str) -> Self {
+        self.message = format!("{subject}: {}", self.message);
+        self
+    }
+
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
@@ -203,6 +209,29 @@ impl From<package::Error> for Failure {
             }
             _ => failure,
         }
+    }
+}
+
+impl From<version_spec::Error> for Failure {
+    fn from(error: version_spec::Error) -> Self {
+        use version_spec::ErrorKind;
+
+        if error.kind() == ErrorKind::Cancelled {
+            return Self::cancelled("running it again goes on from here");
+        }
+        let mut failure = Self::new(error.kind(), &error).with_exit(match error.kind() {
+            ErrorKind::Busy => Exit::Busy,
+            ErrorKind::Torch => Exit::Refused,
+            _ => Exit::Failed,
+        });
+        // The first is the error itself, and a text of several lines has them all.
+        if !failure.message.contains('\n') {
+            failure
+                .causes
+                .extend(error.problems().iter().skip(1).map(ToString::to_string));
+        }
+        failure.hint = error.hint().map(str::to_owned);
+        failure
     }
 }
 

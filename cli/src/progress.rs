@@ -66,7 +66,46 @@ impl Progress {
     }
 }
 
+/// Hears the events of versions of ComfyUI: one bar for the bytes of models, and a line for each step that begins.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ComfyProgress(Arc<Inner>);
+
+impl ComfyProgress {
+    pub(crate) fn observer(&self) -> impl Fn(&version_spec::Event) + Send + Sync + 'static {
+        use version_spec::Event;
+
+        let inner = self.0.clone();
+        move |event| match event {
+            Event::Bytes {
+                received, expected, ..
+            } => show(&inner.fetching, "fetching", *received, *expected),
+            // On a terminal people wait for it; elsewhere it is for whoever asks by --verbose.
+            Event::Started(step) if io::stderr().is_terminal() => {
+                crate::output::note(&format!("{step} …"));
+            }
+            Event::Started(step) => tracing::info!("{step}"),
+            Event::Waiting(reason) => inner.say_waiting(reason),
+            _ => {}
+        }
+    }
+
+    /// Takes the bar off the screen.
+    pub(crate) fn clear(&self) {
+        if let Some(bar) = self.0.fetching.get() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 impl Inner {
+    fn say_waiting(&self, reason: &str) {
+        if let Ok(mut said) = self.waiting_for.lock()
+            && said.insert(reason.to_owned())
+        {
+            tracing::warn!("{reason}");
+        }
+    }
+
     fn hear(&self, event: &Event) {
         match event {
             Event::Progress(progress) => {

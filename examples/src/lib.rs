@@ -16,6 +16,7 @@ mod pages {
 
     pages! {
         Readme: "README.md",
+        Comfy: "docs/comfy.md",
         FromThePythonUpdater: "docs/from-the-python-updater.md",
         HealthAndRollback: "docs/health-and-rollback.md",
         InstallFromZip: "docs/install-from-zip.md",

@@ -1,5 +1,6 @@
 //! One function for each command: calls the library, and shapes its answer.
 
+mod comfy;
 mod doctor;
 mod installation;
 mod manifest;
@@ -29,6 +30,7 @@ pub(crate) fn run(command: Command) -> Result<Reply, Failure> {
         Command::Doctor(arguments) => block_on(doctor::run(arguments)),
         Command::History(place) => block_on(installation::history(place)),
         Command::Eligibility(arguments) => block_on(installation::eligibility(arguments)),
+        Command::Comfy(arguments) => block_on(comfy::run(arguments)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What goes to stdout and stderr.
 
+pub(crate) mod comfy;
 pub(crate) mod doctor;
 pub(crate) mod human;
 pub(crate) mod json;

@@ -2,6 +2,7 @@
 
 #[cfg(unix)]
 mod book;
+mod comfy;
 mod doctor;
 mod failures;
 mod installation;
