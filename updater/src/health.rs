@@ -1,18 +1,19 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use downloader::{Downloader, Request};
 use manifest_core::{ReleaseVersion, Sha256Digest};
-use tokio::process::Command;
+use subprocess::{CancellationToken, Command, Failed, Until};
 use url::Url;
 
 /// How much of what a command says is shown when it fails.
 const SHOWN_OUTPUT: usize = 2_000;
+/// A command that prints more is not answering a question.
+const MOST_OUTPUT: usize = 16 << 20;
 /// How often a service that is still starting is asked.
 const ASK_EVERY: Duration = Duration::from_millis(250);
 
@@ -97,7 +98,7 @@ impl std::error::Error for Unhealthy {}
 /// A program that ends with exit code 0 if the release works.
 ///
 /// It runs in the release's folder, with `LOCKSTEP_ROOT` and `LOCKSTEP_VERSION` set and no standard input. It is
-/// killed when the deadline has passed.
+/// killed, with what it started, when the deadline has passed.
 #[derive(Clone, Debug)]
 pub struct CommandProbe {
     program: OsString,
@@ -129,35 +130,26 @@ impl CommandProbe {
 impl HealthProbe for CommandProbe {
     async fn check(&self, candidate: &Candidate) -> Result<(), Unhealthy> {
         let program = self.program.to_string_lossy();
-        let output = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        command
             .args(&self.arguments)
             .current_dir(&candidate.folder)
             .env("LOCKSTEP_ROOT", &candidate.root)
-            .env("LOCKSTEP_VERSION", candidate.version.as_str())
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output()
-            .await
-            .map_err(|error| Unhealthy(format!("{program} could not be started: {error}")))?;
-        if output.status.success() {
-            return Ok(());
+            .env("LOCKSTEP_VERSION", candidate.version.as_str());
+        // The deadline drops this future.
+        let until = Until::cancelled(&CancellationToken::new());
+        match subprocess::run(&mut command, MOST_OUTPUT, &until).await {
+            Ok(ran) if ran.status.success() => Ok(()),
+            Ok(ran) => Err(Unhealthy(format!(
+                "{program} ended with {}: {}",
+                ran.status,
+                ran.last_words(SHOWN_OUTPUT)
+            ))),
+            Err(Failed::Start(error)) => Err(Unhealthy(format!(
+                "{program} could not be started: {error}"
+            ))),
+            Err(failed) => Err(Unhealthy(format!("{program}: {failed}"))),
         }
-        let said = if output.stderr.is_empty() {
-            output.stdout
-        } else {
-            output.stderr
-        };
-        let said = String::from_utf8_lossy(&said);
-        let said = said.trim_end();
-        let start = said.len().saturating_sub(SHOWN_OUTPUT);
-        let start = (start..said.len())
-            .find(|&at| said.is_char_boundary(at))
-            .unwrap_or(said.len());
-        Err(Unhealthy(format!(
-            "{program} ended with {}: {}",
-            output.status,
-            &said[start..]
-        )))
     }
 }
 

@@ -72,7 +72,6 @@ mod models;
 mod names;
 mod places;
 mod plan;
-mod process;
 mod python;
 mod realize;
 mod repo;

@@ -3,10 +3,9 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use tokio::process::Command;
+use subprocess::{Command, Failed, Ran, Until};
 
 use super::program::{GitProgram, LfsFiles};
-use crate::process::{self, Failed, Ran};
 use crate::{CancellationToken, Error, ErrorKind};
 
 /// What a git that called us (from a hook, say) would make our git work on.
@@ -133,7 +132,7 @@ impl GitProgram {
             .skip_while(|argument| argument.starts_with('-') || argument.contains('='))
             .collect();
         tracing::debug!(command = %crate::text::without_secrets(&shown.join(" ")), "git");
-        process::run(command, LIMIT, cancel)
+        subprocess::run(command, LIMIT, &Until::cancelled(cancel))
             .await
             .map_err(|failed| match failed {
                 Failed::Cancelled => Error::cancelled(),
@@ -144,11 +143,11 @@ impl GitProgram {
                 Failed::Start(error) if error.kind() == std::io::ErrorKind::NotFound => {
                     self.missing().with_source(error)
                 }
-                Failed::Start(error) => Error::new(
+                failed => Error::new(
                     ErrorKind::Program,
                     format!("{} cannot be run", self.program.display()),
                 )
-                .with_source(error),
+                .with_source(failed),
             })
     }
 

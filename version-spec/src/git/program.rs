@@ -98,7 +98,7 @@ impl GitProgram {
     }
 
     async fn check_version(&self, cancel: &CancellationToken) -> Result<(), Error> {
-        let mut command = tokio::process::Command::new(&self.program);
+        let mut command = subprocess::Command::new(&self.program);
         let ran = self.run(command.arg("version"), cancel).await?;
         let text = String::from_utf8_lossy(&ran.stdout);
         let Some(version) = version_of(&text).filter(|_| ran.status.success()) else {

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use tokio::process::Command;
+use subprocess::{Command, Failed, Ran, Until};
 
 use super::program::UvProgram;
 use super::{PythonRequest, failure};
-use crate::process::{self, Failed, Ran};
 use crate::{CancellationToken, Error, ErrorKind};
 
 /// What would let the user's shell decide which packages a version is made of, or where they go.
@@ -103,7 +102,7 @@ impl UvProgram {
     ) -> Result<Ran, Error> {
         const LIMIT: usize = 64 << 20;
         tracing::debug!(arguments = ?command.as_std().get_args().collect::<Vec<_>>(), "uv");
-        process::run(command, LIMIT, cancel)
+        subprocess::run(command, LIMIT, &Until::cancelled(cancel))
             .await
             .map_err(|failed| match failed {
                 Failed::Cancelled => Error::cancelled(),
@@ -117,9 +116,9 @@ impl UvProgram {
                         .with_hint(INSTALL)
                         .with_source(error)
                 }
-                Failed::Start(error) => {
+                failed => {
                     let message = format!("{} cannot be run", self.program.display());
-                    Error::new(ErrorKind::Program, message).with_source(error)
+                    Error::new(ErrorKind::Program, message).with_source(failed)
                 }
             })
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use durable_fs::{Disk, TEMPORARY_PREFIX};
-use tokio::process::Command;
+use subprocess::{Command, Failed, Until};
 use tokio::sync::OnceCell;
 
 use super::command::{INSTALL, absolute, python_argument};
@@ -15,7 +15,6 @@ use super::environment::{self, Found};
 use super::locked::{Pin, must_be_pinned, pins, with_other_hashes};
 use super::scratch::Scratch;
 use super::{PythonEnv, PythonRequest, SyncOutcome};
-use crate::process::{self, Failed};
 use crate::{CancellationToken, Error, ErrorKind};
 
 /// The `uv` program, with the user's own indexes, credentials and proxies, and without the user's configuration files.
@@ -318,7 +317,7 @@ impl PythonEnv for UvProgram {
         command.envs(variables.iter().map(|(name, value)| (name, value)));
         let unwritable = |error| Error::disk(format!("{} cannot be written", log.display()), error);
         let file = environment::create_log(log).map_err(unwritable)?;
-        match process::run_into(&mut command, file.file(), cancel).await {
+        match subprocess::run_into(&mut command, file.file(), &Until::cancelled(cancel)).await {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => {
                 let how = match status.code() {
@@ -339,15 +338,11 @@ impl PythonEnv for UvProgram {
                     .with_hint("realize the version again")
                     .with_source(error))
             }
-            Err(Failed::Start(error)) => Err(Error::new(
+            Err(failed) => Err(Error::new(
                 ErrorKind::Program,
                 format!("{} cannot be run", interpreter.display()),
             )
-            .with_source(error)),
-            Err(Failed::TooLong) => Err(Error::new(
-                ErrorKind::Python,
-                format!("{} printed too much", script.display()),
-            )),
+            .with_source(failed)),
         }
     }
 }
