@@ -311,6 +311,25 @@ impl Dir {
             .effect(Operation::SetMode, || (dir.full(name), None), set)
     }
 
+    /// Gives a file what the system knows of another besides its content: owner, group and mode, on Linux its capabilities
+    /// (capabilities(7)) as well. Changes nothing that is alike already. Durable after [`sync_file`](Self::sync_file).
+    ///
+    /// # Errors
+    /// `PermissionDenied` where only root may give these; then some may have been given.
+    pub fn copy_attributes(
+        &self,
+        relative: impl AsRef<Path>,
+        to: &Self,
+        to_relative: impl AsRef<Path>,
+    ) -> Result<()> {
+        let model = self.open_file(relative)?;
+        let (to, name) = to.locate(to_relative.as_ref())?;
+        let file = to.open_file(name)?;
+        let copy = || platform::copy_attributes(&model, &file);
+        to.disk
+            .effect(Operation::SetMode, || (to.full(name), None), copy)
+    }
+
     /// Removes one name of a file, or a link. Durable after [`sync`](Self::sync).
     ///
     /// # Errors

@@ -109,6 +109,10 @@ pub(crate) fn copy_mode(_: &File, _: &File) -> io::Result<()> {
     Ok(())
 }
 
+pub(crate) fn copy_attributes(_: &File, _: &File) -> io::Result<()> {
+    Ok(())
+}
+
 pub(crate) fn set_executable(_: &File, _: Executable) -> io::Result<()> {
     Ok(())
 }

@@ -164,6 +164,50 @@ pub(crate) fn set_executable(file: &File, executable: Executable) -> io::Result<
     file.set_permissions(permissions)
 }
 
+pub(crate) fn copy_attributes(model: &File, file: &File) -> io::Result<()> {
+    let (wanted, found) = (model.metadata()?, file.metadata()?);
+    let differing = |wanted: u32, found: u32| (wanted != found).then_some(wanted);
+    let owner = differing(wanted.uid(), found.uid()).map(rustix::fs::Uid::from_raw);
+    let group = differing(wanted.gid(), found.gid()).map(rustix::fs::Gid::from_raw);
+    if owner.is_some() || group.is_some() {
+        rustix::fs::fchown(file, owner, group)?;
+    }
+    // Another owner clears the set-user and set-group bits and the capabilities, so that they come afterwards.
+    let mode = wanted.permissions().mode();
+    if file.metadata()?.permissions().mode() != mode {
+        file.set_permissions(std::fs::Permissions::from_mode(mode & 0o7777))?;
+    }
+    copy_capabilities(model, file)
+}
+
+#[cfg(target_os = "linux")]
+fn copy_capabilities(model: &File, file: &File) -> io::Result<()> {
+    const CAPABILITIES: &str = "security.capability";
+    // Longer than any version of the structure in linux/capability.h.
+    let read = |file: &File| {
+        let mut value = [0; 64];
+        match rustix::fs::fgetxattr(file, CAPABILITIES, &mut value) {
+            Ok(length) => Ok(value[..length].to_vec()),
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    };
+    let (wanted, found) = (read(model)?, read(file)?);
+    if wanted == found {
+        return Ok(());
+    }
+    if wanted.is_empty() {
+        return Ok(rustix::fs::fremovexattr(file, CAPABILITIES)?);
+    }
+    let flags = rustix::fs::XattrFlags::empty();
+    Ok(rustix::fs::fsetxattr(file, CAPABILITIES, &wanted, flags)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn copy_capabilities(_: &File, _: &File) -> io::Result<()> {
+    Ok(())
+}
+
 pub(crate) fn sync_dir(dir: &Dir) -> io::Result<()> {
     Ok(rustix::fs::fsync(dir)?)
 }

@@ -306,3 +306,44 @@ fn a_try_to_clone_that_fails_leaves_nothing() {
         assert_eq!(names(folder.path()), [""; 0], "{operation:?}");
     }
 }
+
+/// What only root may give is tried where the tests run as root.
+#[test]
+fn attributes_of_another_file_are_taken_over_and_its_content_is_not() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    let (folder, root) = root();
+    let path = |name: &str| folder.path().join(name);
+    for name in ["model", "file"] {
+        root.replace_file(name, name.as_bytes()).unwrap();
+    }
+    let is_root = std::os::unix::fs::chown(path("model"), Some(12345), Some(54321)).is_ok();
+    let mode = std::fs::Permissions::from_mode(0o2751);
+    std::fs::set_permissions(path("model"), mode).unwrap();
+    // capabilities(7), `struct vfs_cap_data` of revision 2: cap_net_bind_service, effective and permitted.
+    let capability = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let key = "security.capability";
+    let flags = rustix::fs::XattrFlags::empty();
+    let has_capability = rustix::fs::setxattr(path("model"), key, &capability, flags).is_ok();
+
+    for _ in 0..2 {
+        root.copy_attributes("model", &root, "file").unwrap();
+        let found = std::fs::metadata(path("file")).unwrap();
+        let model = std::fs::metadata(path("model")).unwrap();
+        assert_eq!(found.mode(), model.mode());
+        assert_eq!((found.uid(), found.gid()), (model.uid(), model.gid()));
+        assert_eq!(found.uid() == 12345, is_root);
+        assert_eq!(root.read("file", 9).unwrap(), b"file");
+        let mut value = [0; 64];
+        let length = rustix::fs::getxattr(path("file"), key, &mut value).unwrap_or(0);
+        assert_eq!(value[..length] == capability, has_capability);
+    }
+
+    root.replace_file("plain", b"").unwrap();
+    root.copy_attributes("plain", &root, "file").unwrap();
+    assert!(rustix::fs::getxattr(path("file"), key, &mut [0; 64]).is_err());
+    assert_kind(
+        root.copy_attributes("gone", &root, "file"),
+        ErrorKind::NotFound,
+    );
+}
