@@ -1,6 +1,7 @@
 //! What the command line looks like.
 
 pub(crate) mod comfy;
+pub(crate) mod hot_swap;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -87,6 +88,13 @@ pub(crate) enum Command {
     Eligibility(Eligibility),
     /// Bring up ComfyUI environments, each described by one file.
     Comfy(comfy::Comfy),
+    /// Replace the binary of a running service; go back if it does not work.
+    ///
+    /// What is in place is backed up first, and replaced by one rename: whoever starts it at any moment starts the old one or the
+    /// new one, whole. Then the service is restarted and checked: hash, version, whether it stays up, a health probe. If a
+    /// check fails, the binary from before is in place and runs again. Whatever interrupts this, running it again finishes or
+    /// undoes it.
+    HotSwap(Box<hot_swap::HotSwap>),
 }
 
 impl Command {
@@ -99,6 +107,7 @@ impl Command {
             | Self::Pack(Pack { json, .. }) => *json,
             Self::Manifest(_) | Self::Serve(_) => false,
             Self::Comfy(comfy) => comfy.command.json(),
+            Self::HotSwap(hot_swap) => hot_swap.json(),
             Self::Update(Update { place, .. })
             | Self::Status(place)
             | Self::Verify(place)

@@ -31,6 +31,17 @@ pub(crate) struct Failure {
     pub(crate) causes: Vec<String>,
     /// What to do about it.
     pub(crate) hint: Option<String>,
+    /// How far it came.
+    pub(crate) progress: Option<Box<Progress>>,
+}
+
+/// How far something came before it failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Progress {
+    /// What the program said last that did not work.
+    pub(crate) last_lines: Vec<String>,
+    /// For programs.
+    pub(crate) report: serde_json::Value,
 }
 
 impl Failure {
@@ -41,6 +52,7 @@ impl Failure {
             message: error.to_string(),
             causes: causes(error),
             hint: None,
+            progress: None,
         }
     }
 
@@ -66,6 +78,7 @@ impl Failure {
             message: "cancelled".into(),
             causes: Vec::new(),
             hint: Some(hint.into()),
+            progress: None,
         }
     }
 
@@ -77,6 +90,7 @@ impl Failure {
             message,
             causes: Vec::new(),
             hint: None,
+            progress: None,
         }
     }
 
@@ -232,6 +246,50 @@ impl From<version_spec::Error> for Failure {
         }
         failure.hint = error.hint().map(str::to_owned);
         failure
+    }
+}
+
+impl From<hot_swap::Error> for Failure {
+    fn from(error: hot_swap::Error) -> Self {
+        use hot_swap::ErrorKind;
+
+        let mut failure = Self::new(error.kind(), &error).with_exit(match error.kind() {
+            ErrorKind::Busy => Exit::Busy,
+            ErrorKind::Policy => Exit::Refused,
+            ErrorKind::Configuration => Exit::Usage,
+            _ => Exit::Failed,
+        });
+        if let Some(report) = error.report() {
+            failure.progress = Some(Box::new(Progress {
+                last_lines: report.log.clone(),
+                report: crate::output::json::value(report),
+            }));
+        }
+        let hint = match error.kind() {
+            ErrorKind::NoBackup => {
+                "`lockstep hot-swap list` shows what there is to go back to; --no-rollback puts a first binary in place \
+                 all the same"
+            }
+            ErrorKind::Busy => "wait until the other process has ended, then run this again",
+            ErrorKind::RolledBack => {
+                "nothing is left to do here; mend the new binary, and swap it in again"
+            }
+            ErrorKind::LeftFailing => {
+                "`lockstep hot-swap rollback` puts the binary from before in place again"
+            }
+            ErrorKind::RollbackFailed => {
+                "look at the service now; running `lockstep hot-swap` again goes back first"
+            }
+            ErrorKind::PermissionDenied => {
+                "run this as a user who may write into the target's folder, and give its owner"
+            }
+            ErrorKind::NoSpace => "make room on the disk of the target; nothing was changed",
+            ErrorKind::Unsupported => {
+                "name a folder on the target's own file system with --state, if you named another"
+            }
+            _ => return failure,
+        };
+        failure.with_hint(hint)
     }
 }
 

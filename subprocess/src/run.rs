@@ -31,6 +31,16 @@ impl Ran {
         };
         crate::end_of(said, bytes).to_owned()
     }
+
+    /// How it ended, with its [last words](Self::last_words) if there are any: `ended with exit status: 1: no such file`.
+    #[must_use]
+    pub fn how_it_ended(&self, bytes: usize) -> String {
+        let how = format!("ended with {}", self.status);
+        match &*self.last_words(bytes) {
+            "" => how,
+            words => format!("{how}: {words}"),
+        }
+    }
 }
 
 /// Of what a program complains about, the end matters.
@@ -250,6 +260,11 @@ mod tests {
         };
         assert_eq!(ran("out\n", "\n").last_words(100), "out");
         assert_eq!(ran("out\n", "some err\n").last_words(3), "err");
+        assert_eq!(ran("", "").how_it_ended(9), "ended with exit status: 0");
+        assert_eq!(
+            ran("", "err\n").how_it_ended(9),
+            "ended with exit status: 0: err"
+        );
     }
 
     #[tokio::test]

@@ -141,9 +141,8 @@ impl HealthProbe for CommandProbe {
         match subprocess::run(&mut command, MOST_OUTPUT, &until).await {
             Ok(ran) if ran.status.success() => Ok(()),
             Ok(ran) => Err(Unhealthy(format!(
-                "{program} ended with {}: {}",
-                ran.status,
-                ran.last_words(SHOWN_OUTPUT)
+                "{program} {}",
+                ran.how_it_ended(SHOWN_OUTPUT)
             ))),
             Err(Failed::Start(error)) => Err(Unhealthy(format!(
                 "{program} could not be started: {error}"

@@ -41,6 +41,14 @@ pub(crate) fn failure(failure: &Failure) -> String {
     for cause in &failure.causes {
         let _ = write!(text, "\n  caused by: {cause}");
     }
+    let progress = failure.progress.as_ref();
+    let last_lines = progress.map_or(&[][..], |progress| &progress.last_lines);
+    if !last_lines.is_empty() {
+        text.push_str("\nthe last lines that it said:");
+    }
+    for line in last_lines {
+        let _ = write!(text, "\n  {line}");
+    }
     if let Some(hint) = &failure.hint {
         let _ = write!(text, "\nhint: {hint}");
     }

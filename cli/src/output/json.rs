@@ -20,18 +20,22 @@ pub(crate) fn value(report: &impl Serialize) -> Value {
     serde_json::to_value(report).expect("reports are text, numbers and lists, under text keys")
 }
 
-fn with(mut object: Value, field: &str, value: Value) -> Value {
+pub(crate) fn with(mut object: Value, field: &str, value: Value) -> Value {
     object[field] = value;
     object
 }
 
 pub(crate) fn failure(failure: &Failure) -> Value {
-    json!({"error": {
+    let error = json!({"error": {
         "kind": failure.kind,
         "message": failure.message,
         "causes": failure.causes,
         "hint": failure.hint,
-    }})
+    }});
+    match &failure.progress {
+        Some(progress) => with(error, "report", progress.report.clone()),
+        None => error,
+    }
 }
 
 pub(crate) fn update(report: &Report) -> Value {

@@ -2,6 +2,7 @@
 
 pub(crate) mod comfy;
 pub(crate) mod doctor;
+pub(crate) mod hot_swap;
 pub(crate) mod human;
 pub(crate) mod json;
 pub(crate) mod pack;

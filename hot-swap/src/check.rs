@@ -1,0 +1,154 @@
+//! Does the binary that is in place now work?
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::runtime::ServiceState;
+use crate::{Error, Executed, HealthProbe, Runtime};
+
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What a binary must say of its version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Version {
+    pub(crate) expected: String,
+    pub(crate) arguments: Vec<OsString>,
+}
+
+impl Version {
+    /// Whether an answer is the right one; if not, why.
+    pub(crate) fn judge(&self, executed: &Executed) -> Result<(), Error> {
+        let output = executed.output.trim();
+        let shown = subprocess::end_of(output, 500);
+        if !executed.success {
+            let text = format!("asked for its version, it fails: {shown}");
+            return Err(Error::runtime(text));
+        }
+        if is_named(output, &self.expected) {
+            return Ok(());
+        }
+        let text = format!("it is not version {}: it says {shown:?}", self.expected);
+        Err(Error::runtime(text))
+    }
+}
+
+/// Whether a text names a version, and not a longer one that contains it: `1.2` is not in `v1.2.3` or `11.2`, but in `v1.2, linux`.
+fn is_named(text: &str, version: &str) -> bool {
+    if version.is_empty() {
+        return true;
+    }
+    let mut from = 0;
+    while let Some(at) = text[from..].find(version) {
+        let start = from + at;
+        let (before, after) = (&text[..start], &text[start + version.len()..]);
+        let begins = !before.ends_with(|letter: char| letter.is_ascii_digit() || letter == '.');
+        let ends = match after.as_bytes() {
+            [b'.', next, ..] => !next.is_ascii_alphanumeric(),
+            [next, ..] => !(next.is_ascii_alphanumeric() || matches!(next, b'-' | b'+')),
+            [] => true,
+        };
+        if begins && ends {
+            return true;
+        }
+        from = start + version.chars().next().map_or(1, char::len_utf8);
+    }
+    false
+}
+
+/// Watches a service that was just started: it must run for a while without being started again, and pass the probe.
+pub(crate) async fn service(
+    runtime: &dyn Runtime,
+    probe: Option<&dyn HealthProbe>,
+    target: &Path,
+    settle: Duration,
+) -> Result<(), Error> {
+    let passed = async {
+        match probe {
+            Some(probe) => probe.check(target).await,
+            None => Ok(()),
+        }
+    };
+    tokio::pin!(passed);
+    let mut has_passed = false;
+    let mut first: Option<(String, tokio::time::Instant)> = None;
+    loop {
+        match runtime.state().await? {
+            ServiceState::Running(start) => match &first {
+                Some((known, _)) if *known != start => {
+                    return Err(Error::runtime("it ended, and was started again by itself"));
+                }
+                Some((_, since)) if has_passed && since.elapsed() >= settle => return Ok(()),
+                Some(_) => {}
+                None => first = Some((start, tokio::time::Instant::now())),
+            },
+            ServiceState::Starting => {}
+            ServiceState::Stopped(how) => {
+                return Err(Error::runtime(format!("it does not run: {how}")));
+            }
+        }
+        tokio::select! {
+            answer = &mut passed, if !has_passed => {
+                answer.map_err(|unhealthy| {
+                    Error::runtime("it does not pass its health probe").with_source(unhealthy)
+                })?;
+                has_passed = true;
+            }
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_named_in_full() {
+        for text in [
+            "1.2.3",
+            "server 1.2.3",
+            "server v1.2.3 (linux)",
+            "server/1.2.3.",
+            "21.2.3 and 1.2.3",
+        ] {
+            assert!(is_named(text, "1.2.3"), "{text}");
+        }
+        for text in [
+            "",
+            "1.2.30",
+            "1.2.3.4",
+            "11.2.3",
+            "0.1.2.3",
+            "1.2.3-rc1",
+            "1.2.3+x",
+            "1.2.3a",
+        ] {
+            assert!(!is_named(text, "1.2.3"), "{text}");
+        }
+        assert!(is_named("anything", ""));
+    }
+
+    #[test]
+    fn an_answer_is_judged() {
+        let version = Version {
+            expected: "1.2".into(),
+            arguments: Vec::new(),
+        };
+        let judge = |success, output: &str| {
+            let output = output.to_owned();
+            version
+                .judge(&Executed { success, output })
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(judge(true, "v1.2\n"), Ok(()));
+        assert_eq!(
+            judge(true, "v1.3\n").unwrap_err(),
+            "it is not version 1.2: it says \"v1.3\""
+        );
+        assert_eq!(
+            judge(false, "no such option\n").unwrap_err(),
+            "asked for its version, it fails: no such option"
+        );
+    }
+}
