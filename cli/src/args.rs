@@ -1,12 +1,14 @@
 //! What the command line looks like.
 
 pub(crate) mod comfy;
+pub(crate) mod flash_gpu;
 pub(crate) mod hot_swap;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use updater::{LinkPolicy, ReleaseVersion, Sha256Digest, ToolId};
@@ -95,6 +97,12 @@ pub(crate) enum Command {
     /// check fails, the binary from before is in place and runs again. Whatever interrupts this, running it again finishes or
     /// undoes it.
     HotSwap(Box<hot_swap::HotSwap>),
+    /// Warm up the GPU for the active release, so that its first job need not wait.
+    ///
+    /// Looks at the GPU, compares driver and Python with what the release needs, runs the release's own warm-up script, and keeps
+    /// what that leaves in cache/ for this release, GPU and driver: a second time, nothing is run. It never changes
+    /// whether a worker may take network jobs.
+    FlashGpu(flash_gpu::FlashGpu),
 }
 
 impl Command {
@@ -116,6 +124,7 @@ impl Command {
             | Self::Prune(Prune { place, .. })
             | Self::Doctor(Doctor { place, .. })
             | Self::History(place)
+            | Self::FlashGpu(flash_gpu::FlashGpu { place, .. })
             | Self::Eligibility(Eligibility { place, .. }) => place.json,
         };
         if json { Format::Json } else { Format::Human }
@@ -407,6 +416,14 @@ fn root(text: &str) -> Result<PathBuf, String> {
         return Err("it is a file; --root takes the folder of an installation".into());
     }
     Ok(path)
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().map(Duration::try_from_secs_f64);
+    match seconds {
+        Some(Ok(seconds)) => Ok(seconds),
+        _ => Err("a number of seconds is needed, such as 30 or 0.5".into()),
+    }
 }
 
 fn base_url(text: &str) -> Result<Url, String> {

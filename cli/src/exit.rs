@@ -4,6 +4,9 @@ use std::error::Error as StdError;
 use std::fmt::Debug;
 use std::process::ExitCode;
 
+/// How many of a script's last lines are shown; `--json` has more.
+const SHOWN_LINES: usize = 20;
+
 /// How the program ends. A command line that cannot be read ends it with 2, too, which is clap's business.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -287,6 +290,49 @@ impl From<hot_swap::Error> for Failure {
             ErrorKind::Unsupported => {
                 "name a folder on the target's own file system with --state, if you named another"
             }
+            _ => return failure,
+        };
+        failure.with_hint(hint)
+    }
+}
+
+impl From<flash_gpu::Error> for Failure {
+    fn from(error: flash_gpu::Error) -> Self {
+        use flash_gpu::ErrorKind;
+
+        if error.kind() == ErrorKind::Cancelled {
+            return Self::cancelled("what was warm before still is; running it again starts over");
+        }
+        let mut failure = Self::new(error.kind(), &error).with_exit(match error.kind() {
+            ErrorKind::Busy => Exit::Busy,
+            ErrorKind::Policy => Exit::Refused,
+            _ => Exit::Failed,
+        });
+        if let Some(tail) = error.log_tail() {
+            let lines: Vec<_> = tail.lines().map(str::to_owned).collect();
+            let shown = lines.len().saturating_sub(SHOWN_LINES);
+            failure.progress = Some(Box::new(Progress {
+                last_lines: lines[shown..].to_vec(),
+                report: serde_json::json!({"log_tail": tail, "log": error.log()}),
+            }));
+        }
+        let hint = match error.kind() {
+            ErrorKind::NoInstallation => {
+                "`lockstep update --root ROOT --manifest URL` installs a release"
+            }
+            ErrorKind::NotConfigured => {
+                "nothing is to be done: the publisher wants no warm-up (`flash_gpu_config` in the manifest)"
+            }
+            ErrorKind::NoGpu | ErrorKind::NoCuda | ErrorKind::Probe => {
+                "`lockstep flash-gpu --root ROOT --dry-run` shows what was found"
+            }
+            ErrorKind::DriverTooOld => "update the GPU's driver",
+            ErrorKind::NoInterpreter => "make the tool's venv/, or name a Python with --python",
+            ErrorKind::PythonTooOld => "make venv/ anew with a newer Python",
+            ErrorKind::Deadline => "give it more time with --deadline SECONDS",
+            ErrorKind::Damaged => "`lockstep repair --root ROOT` replaces damaged files",
+            ErrorKind::Busy => "wait until the other warm-up has ended, then run this again",
+            ErrorKind::NoSpace => "make room on the disk of the installation",
             _ => return failure,
         };
         failure.with_hint(hint)

@@ -2,10 +2,13 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use updater::ReleasePath;
 use url::Url;
+
+use super::seconds;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -142,11 +145,11 @@ pub(crate) struct Service {
     #[arg(long, value_name = "URL")]
     pub(crate) health_url: Option<Url>,
     /// How long restart and checks may take together.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
-    pub(crate) deadline: f64,
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    pub(crate) deadline: Duration,
     /// How long the service must stay up to count as working.
-    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
-    pub(crate) settle: f64,
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub(crate) settle: Duration,
     /// Leave the new binary in place, whether it works or not. Also needed for the very first one.
     #[arg(long)]
     pub(crate) no_rollback: bool,
@@ -237,12 +240,5 @@ impl From<Signal> for hot_swap::Signal {
             Signal::Usr1 => Self::User1,
             Signal::Usr2 => Self::User2,
         }
-    }
-}
-
-fn seconds(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if (0.0..=1e6).contains(&seconds) => Ok(seconds),
-        _ => Err("a number of seconds is needed, such as 30 or 0.5".into()),
     }
 }

@@ -3,7 +3,6 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use hot_swap::{
     Build, Candidate, CommandProbe, Container, Event, LocalProcess, OnFailure, Scope,
@@ -140,8 +139,8 @@ fn with_service(
     service: &Service,
 ) -> Result<hot_swap::HotSwap, Failure> {
     let mut swap = bare(target, candidate)?
-        .with_deadline(Duration::from_secs_f64(service.deadline))
-        .with_settle_time(Duration::from_secs_f64(service.settle))
+        .with_deadline(service.deadline)
+        .with_settle_time(service.settle)
         .with_keep_backups(service.keep_backups);
     if let Some(unit) = &service.systemd {
         let scope = if service.user {

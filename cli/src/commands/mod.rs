@@ -2,6 +2,7 @@
 
 mod comfy;
 mod doctor;
+mod flash_gpu;
 mod hot_swap;
 mod installation;
 mod manifest;
@@ -32,6 +33,7 @@ pub(crate) fn run(command: Command) -> Result<Reply, Failure> {
         Command::History(place) => block_on(installation::history(place)),
         Command::Eligibility(arguments) => block_on(installation::eligibility(arguments)),
         Command::Comfy(arguments) => block_on(comfy::run(arguments)),
+        Command::FlashGpu(arguments) => block_on(flash_gpu::run(arguments)),
         Command::HotSwap(arguments) => block_on(hot_swap::run(*arguments)),
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod comfy;
 pub(crate) mod doctor;
+pub(crate) mod flash_gpu;
 pub(crate) mod hot_swap;
 pub(crate) mod human;
 pub(crate) mod json;

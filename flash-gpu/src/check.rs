@@ -1,0 +1,88 @@
+use tokio_util::sync::CancellationToken;
+
+use crate::blocking::blocking;
+use crate::requirements::{check_cuda, choose};
+use crate::store::Store;
+use crate::wanted::Wanted;
+use crate::{Check, Error, ErrorKind, FlashGpu, Key, Obstacle, Warmth, kept};
+
+/// What is in the way.
+#[derive(Default)]
+struct Obstacles(Vec<Obstacle>);
+
+impl Obstacles {
+    fn keep<T>(&mut self, outcome: Result<T, Error>) -> Result<Option<T>, Error> {
+        match outcome {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.kind() == ErrorKind::Cancelled => Err(error),
+            Err(error) => {
+                self.0.push(Obstacle {
+                    kind: error.kind(),
+                    message: format!("{error:#}"),
+                });
+                Ok(None)
+            }
+        }
+    }
+}
+
+pub(crate) async fn check(flash: &FlashGpu, cancel: &CancellationToken) -> Result<Check, Error> {
+    let mut obstacles = Obstacles::default();
+    let (root, release) = flash.active().await?;
+    let manifest = release.manifest().clone();
+    let wanted = obstacles.keep(Wanted::of(release))?;
+    let stack = obstacles.keep(flash.detect(cancel).await)?;
+    let gpu = match &stack {
+        Some(stack) => obstacles.keep(choose(stack, &flash.choice).cloned())?,
+        None => None,
+    };
+    if let (Some(stack), Some(gpu), Some(wanted)) = (&stack, &gpu, &wanted) {
+        obstacles.keep(check_cuda(wanted.needs.cuda.as_ref(), stack, gpu))?;
+    }
+    let python = match &wanted {
+        Some(wanted) => obstacles.keep(flash.python(&root, wanted, cancel).await)?,
+        None => None,
+    };
+    if let Some(wanted) = &wanted {
+        let (wanted, stop) = (wanted.clone(), cancel.clone());
+        obstacles.keep(blocking(move || wanted.verify_script(&stop)).await)?;
+    }
+    let key = stack
+        .as_ref()
+        .zip(gpu.as_ref())
+        .map(|(stack, gpu)| Key::of(manifest.manifest_hash(), gpu, stack));
+    let warmth = match (wanted, key.clone()) {
+        (Some(wanted), Some(key)) => {
+            let (how, stop) = (flash.artifact_check, cancel.clone());
+            blocking(move || {
+                let Some(store) = Store::look(&root)? else {
+                    let reason = "nothing was ever warmed up here".into();
+                    return Ok(Warmth::Cold { reason });
+                };
+                let looked = kept::look(&store, &key, &wanted, how, &stop)?;
+                Ok(match looked {
+                    Ok(record) => Warmth::Warm {
+                        since: record.warmed_at,
+                    },
+                    Err(reason) => Warmth::Cold { reason },
+                })
+            })
+            .await?
+        }
+        _ => Warmth::Unknown,
+    };
+    let dependencies = manifest.dependencies().cloned().unwrap_or_default();
+    Ok(Check {
+        tool_id: manifest.tool_id().clone(),
+        tool_version: manifest.tool_version().clone(),
+        manifest_hash: manifest.manifest_hash(),
+        stack,
+        gpu,
+        cuda_min: dependencies.cuda_min,
+        python_min: dependencies.python_min,
+        python,
+        key,
+        warmth,
+        obstacles: obstacles.0,
+    })
+}
