@@ -29,7 +29,8 @@ Examples:
     lockstep status --root /srv/sketcher
     lockstep rollback --root /srv/sketcher
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 busy (another process is at it), 4 refused by policy.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 busy (another process is at it), 4 refused by policy,
+5 a hot swap failed and could not be undone.";
 
 /// Keep a fleet of machines on exactly the same release.
 #[derive(Debug, Parser)]

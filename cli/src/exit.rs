@@ -15,6 +15,8 @@ pub(crate) enum Exit {
     Usage = 2,
     Busy = 3,
     Refused = 4,
+    /// Something was changed, does not work, and could not be changed back.
+    Broken = 5,
 }
 
 impl From<Exit> for ExitCode {
@@ -260,6 +262,7 @@ impl From<hot_swap::Error> for Failure {
             ErrorKind::Busy => Exit::Busy,
             ErrorKind::Policy => Exit::Refused,
             ErrorKind::Configuration => Exit::Usage,
+            ErrorKind::RollbackFailed => Exit::Broken,
             _ => Exit::Failed,
         });
         if let Some(report) = error.report() {
@@ -278,18 +281,16 @@ impl From<hot_swap::Error> for Failure {
                 "nothing is left to do here; mend the new binary, and swap it in again"
             }
             ErrorKind::LeftFailing => {
-                "`lockstep hot-swap rollback` puts the binary from before in place again"
+                "`lockstep hot-swap rollback` puts the binary from before in place again, if there was one"
             }
             ErrorKind::RollbackFailed => {
-                "look at the service now; running `lockstep hot-swap` again goes back first"
+                "look at the service now; running `lockstep hot-swap` again goes back first, and with --no-rollback goes \
+                 on with what is in place if the backup is lost"
             }
             ErrorKind::PermissionDenied => {
                 "run this as a user who may write into the target's folder, and give its owner"
             }
-            ErrorKind::NoSpace => "make room on the disk of the target; nothing was changed",
-            ErrorKind::Unsupported => {
-                "name a folder on the target's own file system with --state, if you named another"
-            }
+            ErrorKind::NoSpace => "make room on the disk of the target",
             _ => return failure,
         };
         failure.with_hint(hint)

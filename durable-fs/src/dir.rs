@@ -125,11 +125,23 @@ impl Dir {
     /// # Errors
     /// [`ErrorKind::AlreadyExists`] if the name is taken, and as [`open_dir`](Self::open_dir).
     pub fn create_dir(&self, relative: impl AsRef<Path>) -> Result<()> {
-        let (dir, name) = self.locate(relative.as_ref())?;
+        self.create_dir_for(relative.as_ref(), platform::EVERYBODY)
+    }
+
+    /// As [`create_dir`](Self::create_dir), for nobody but its owner, where the platform keeps that.
+    ///
+    /// # Errors
+    /// As [`create_dir`](Self::create_dir).
+    pub fn create_private_dir(&self, relative: impl AsRef<Path>) -> Result<()> {
+        self.create_dir_for(relative.as_ref(), platform::OWNER)
+    }
+
+    fn create_dir_for(&self, relative: &Path, mode: u32) -> Result<()> {
+        let (dir, name) = self.locate(relative)?;
         self.disk.effect(
             Operation::CreateDir,
             || (dir.full(name), None),
-            || platform::create_dir(&dir.handle, name),
+            || platform::create_dir(&dir.handle, name, mode),
         )
     }
 

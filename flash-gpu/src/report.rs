@@ -69,14 +69,12 @@ impl fmt::Display for Report {
             Outcome::WarmedUp => "warmed up",
             Outcome::AlreadyWarm => "already warm",
         };
+        let Artifacts { count, bytes, .. } = self.artifacts;
+        let plural = if count == 1 { "" } else { "s" };
         write!(
             formatter,
-            "{} {} {outcome} on {}: {} artifacts, {} bytes",
-            self.tool_id,
-            self.tool_version,
-            self.gpu.name,
-            self.artifacts.count,
-            self.artifacts.bytes
+            "{} {} {outcome} on {}: {count} artifact{plural}, {bytes} bytes",
+            self.tool_id, self.tool_version, self.gpu.name,
         )
     }
 }

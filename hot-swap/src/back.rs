@@ -2,80 +2,200 @@
 
 use std::time::Duration;
 
+use manifest_core::Sha256Digest;
+use tokio::time::Instant;
+
 use crate::blocking::blocking;
 use crate::candidate::check_backup;
 use crate::error::Doing as _;
 use crate::event::Log;
 use crate::journal::{self, Journal, Phase};
+use crate::place::Place;
 use crate::report::{Found, Outcome, Step, short};
 use crate::run::{Rejected, Work};
 use crate::state::{INCOMING, RESTORING};
-use crate::{Error, ErrorKind, OnFailure, backups, check};
-use manifest_core::Sha256Digest;
+use crate::{Error, ErrorKind, OnFailure, ServiceState, backups, check};
 
 /// How many of the service's last lines are reported.
 const LOG_LINES: usize = 20;
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
 
+/// A swap that was interrupted, and how far it came.
+pub(crate) struct Interrupted {
+    journal: Journal,
+    found: Found,
+}
+
+impl Interrupted {
+    /// Whether what was before is in place, or can be.
+    pub(crate) fn can_go_back(&self) -> bool {
+        self.journal.backup.is_some() && self.found != Found::Foreign
+    }
+}
+
+/// What became of a swap that was interrupted.
+pub(crate) enum Mended {
+    /// Its candidate is in place, and is the one that is wanted: it has yet to be checked.
+    Resumed(Journal),
+    /// What was before is in place.
+    Undone {
+        /// Why the service does not run with it, if it does not.
+        down: Option<Error>,
+    },
+}
+
 impl Work<'_> {
-    /// Finishes or undoes what an interrupted swap left. Returns its journal if its candidate is in place and is the one that is wanted.
-    pub(crate) async fn mend(
+    /// What an interrupted swap left, if one did.
+    pub(crate) async fn look_for_interrupted(
         &self,
         log: &mut Log<'_>,
-        new: Sha256Digest,
-    ) -> Result<Option<Journal>, Error> {
+    ) -> Result<Option<Interrupted>, Error> {
         let Some(journal) = self.state.journal()? else {
             return Ok(None);
         };
         let found = journal.judge(self.place.digest(&self.state).await?);
         log.report.found = Some(found);
         log.warn(found.to_string());
-        if found == Found::Unverified && journal.new == new {
+        Ok(Some(Interrupted { journal, found }))
+    }
+
+    /// Finishes or undoes what an interrupted swap left.
+    pub(crate) async fn mend(
+        &self,
+        log: &mut Log<'_>,
+        interrupted: Interrupted,
+        new: Sha256Digest,
+    ) -> Result<Mended, Error> {
+        if interrupted.found == Found::Unverified && interrupted.journal.new == new {
             let state = self.state.clone();
             blocking(move || state.remove(INCOMING)).await?;
             log.skipped(Step::Recover, "its candidate is the one that is wanted");
-            return Ok(Some(journal));
+            return Ok(Mended::Resumed(interrupted.journal));
         }
-        let undone = async {
-            let is_undone = match (found, &journal.backup) {
-                (Found::NotReplaced | Found::Foreign, _) | (_, None) => false,
-                (Found::RolledBack, Some(_)) => true,
-                (_, Some(backup)) => {
-                    self.restore(backup).await.map_err(|error| {
-                        let text = format!(
-                            "{found}; going back failed, and the backup is {}",
-                            self.path_of(backup)
-                        );
-                        Error::new(ErrorKind::RollbackFailed, text).with_source(error)
-                    })?;
-                    true
-                }
-            };
-            let state = self.state.clone();
-            blocking(move || journal::remove(&state.dir)).await?;
-            Ok::<_, Error>(is_undone)
-        };
-        let undone = log.step(Step::Recover, undone, |undone| {
-            Some(
-                if *undone {
-                    "what was before is in place"
-                } else {
-                    "nothing to undo"
-                }
-                .into(),
-            )
+        let down = self.undo(log, &interrupted).await?;
+        Ok(Mended::Undone { down })
+    }
+
+    /// Puts what was before an interrupted swap in place, and restarts the service with it. Returns why that does not run, if it does not:
+    /// then the note about the swap stays.
+    pub(crate) async fn undo(
+        &self,
+        log: &mut Log<'_>,
+        interrupted: &Interrupted,
+    ) -> Result<Option<Error>, Error> {
+        let Interrupted { journal, found } = interrupted;
+        let undoing = self.put_back(journal, *found);
+        let undone = log.step(Step::Recover, undoing, |undone| {
+            Some(match undone {
+                Undone::Back => "what was before is in place".into(),
+                Undone::Nothing => "nothing to undo".into(),
+                Undone::Left(why) => format!("what is in place stays: {why:#}"),
+            })
         });
-        if undone.await?
-            && let Some(runtime) = &self.swap.runtime
-        {
-            let restarted = self.in_time(self.deadline(), runtime.restart(&self.swap.target));
-            if let Err(error) = log.step(Step::RestartBefore, restarted, |()| None).await {
-                log.warn(format!(
-                    "the service could not be restarted as before: {error:#}"
-                ));
+        match undone.await? {
+            Undone::Back => {}
+            Undone::Nothing if *found == Found::NotReplaced => {
+                self.forget(journal).await?;
+                return Ok(None);
+            }
+            Undone::Nothing => {
+                self.decide().await?;
+                return Ok(None);
+            }
+            Undone::Left(why) => {
+                log.warn(format!("what is in place was never checked: {why:#}"));
+                self.decide().await?;
+                return Ok(None);
             }
         }
-        Ok(None)
+        match self.restart_before(log).await {
+            Ok(()) => {
+                self.forget(journal).await?;
+                Ok(None)
+            }
+            Err(down) => {
+                log.warn(format!("{down:#}"));
+                Ok(Some(down))
+            }
+        }
+    }
+
+    async fn put_back(&self, journal: &Journal, found: Found) -> Result<Undone, Error> {
+        let backup = match (found, &journal.backup) {
+            (Found::NotReplaced | Found::Foreign, _) | (_, None) => return Ok(Undone::Nothing),
+            (Found::RolledBack, Some(_)) => return Ok(Undone::Back),
+            (_, Some(backup)) => backup,
+        };
+        let journal = Journal {
+            phase: Phase::RollingBack,
+            ..journal.clone()
+        };
+        self.write(&journal).await?;
+        match self.restore(backup).await {
+            Ok(()) => Ok(Undone::Back),
+            Err(error) if self.swap.on_failure == OnFailure::Leave => Ok(Undone::Left(error)),
+            Err(error) => {
+                let text = format!(
+                    "{found}; going back failed, and the backup is {}",
+                    self.path_of(backup)
+                );
+                Err(Error::new(ErrorKind::RollbackFailed, text).with_source(error))
+            }
+        }
+    }
+
+    /// Somebody wants what was before, and a swap was interrupted: that one is undone, and nothing else.
+    pub(crate) async fn only_undo(
+        &self,
+        log: &mut Log<'_>,
+        interrupted: &Interrupted,
+    ) -> Result<(), Error> {
+        let Interrupted { journal, found } = interrupted;
+        log.report.new = journal.old;
+        if let Some(down) = self.undo(log, interrupted).await? {
+            log.report.outcome = Outcome::RollbackFailed;
+            return Err(self.is_down(down));
+        }
+        let was_back = matches!(found, Found::NotReplaced | Found::RolledBack);
+        log.report.outcome = if was_back {
+            Outcome::Unchanged
+        } else {
+            log.report.old = Some(journal.new);
+            Outcome::Swapped
+        };
+        Ok(())
+    }
+
+    /// The candidate was in place already, but a service that does not run is not what anybody wants.
+    pub(crate) async fn revive(&self, log: &mut Log<'_>, down: Option<Error>) -> Result<(), Error> {
+        let Some(runtime) = &self.swap.runtime else {
+            return Ok(());
+        };
+        log.report.outcome = Outcome::Unchanged;
+        if let Some(down) = down {
+            return Err(self.is_down(down));
+        }
+        let deadline = self.deadline();
+        let looking = self.in_time(deadline, "it could not be looked at", runtime.state());
+        if let ServiceState::Stopped(_) = looking.await? {
+            let mut restarted = false;
+            let reviving = self.restart_and_check(log, &mut restarted, deadline);
+            reviving.await.map_err(|error| self.is_down(error))?;
+        }
+        Ok(())
+    }
+
+    fn is_down(&self, why: Error) -> Error {
+        let target = self.swap.target.display();
+        let text = format!(
+            "the right binary is in place in {target}, but the service does not run with it"
+        );
+        Error::runtime(text).with_source(why)
+    }
+
+    async fn decide(&self) -> Result<(), Error> {
+        let state = self.state.clone();
+        blocking(move || journal::remove(&state.dir)).await
     }
 
     /// The candidate does not work: goes back, or leaves it as asked. Returns what to tell.
@@ -97,8 +217,7 @@ impl Work<'_> {
             Some(backup) if is_cancelled || self.swap.on_failure == OnFailure::RollBack => backup,
             _ => {
                 log.report.outcome = Outcome::LeftFailing;
-                let state = self.state.clone();
-                if let Err(error) = blocking(move || journal::remove(&state.dir)).await {
+                if let Err(error) = self.decide().await {
                     log.warn(format!("{error:#}"));
                 }
                 let text = format!("{new} does not work in {target}, and was left there");
@@ -145,34 +264,53 @@ impl Work<'_> {
                 None => Ok(()),
             }
         };
+        let restoring = self.in_time_inside(self.deadline(), restoring);
         log.step(Step::RollBack, restoring, |()| None).await?;
-        match &self.swap.runtime {
-            Some(runtime) if restarted => {
-                let target = &self.swap.target;
-                let restarting = async {
-                    runtime.restart(target).await?;
-                    check::service(&**runtime, None, target, self.swap.settle).await
-                };
-                let restarting = self.in_time(self.deadline(), restarting);
-                log.step(Step::RestartBefore, restarting, |()| None).await.map_err(|error| {
-                    let text = "what was before is in place again, but the service does not run with it";
-                    Error::runtime(text).with_source(error)
-                })?;
-            }
-            Some(_) => log.skipped(Step::RestartBefore, "the service was not restarted"),
-            None => {}
+        if restarted {
+            self.restart_before(log).await?;
+        } else if self.swap.runtime.is_some() {
+            log.skipped(Step::RestartBefore, "the service was not restarted");
         }
-        let (state, backup) = (self.state.clone(), backup.to_owned());
-        let tidied = blocking(move || {
-            journal::remove(&state.dir)?;
-            // It is in place now.
-            let removed = state.backups.remove_file(&backup);
-            removed.doing(|| format!("cannot remove the backup {backup}"))
-        });
-        if let Err(error) = tidied.await {
+        if let Err(error) = self.forget(&journal).await {
             log.warn(format!("{error:#}"));
         }
         Ok(())
+    }
+
+    /// Restarts the service with what was before, which must stay up.
+    async fn restart_before(&self, log: &mut Log<'_>) -> Result<(), Error> {
+        let Some(runtime) = &self.swap.runtime else {
+            return Ok(());
+        };
+        let (target, deadline) = (&self.swap.target, self.deadline());
+        let restarting = async {
+            let restarting = runtime.restart(target, self.swap.deadline);
+            self.in_time(deadline, "it could not be restarted", restarting)
+                .await?;
+            check::service(self.swap, None, deadline).await
+        };
+        log.step(Step::RestartBefore, restarting, |()| None)
+            .await
+            .map_err(|error| {
+                let text =
+                    "what was before is in place again, but the service does not run with it";
+                Error::runtime(text).with_source(error)
+            })
+    }
+
+    /// An engine may hang; what is done on this machine's disk is waited for.
+    async fn in_time_inside<T>(
+        &self,
+        deadline: Instant,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        match self.place {
+            Place::Here(_) => work.await,
+            Place::Inside(..) => {
+                self.in_time(deadline, "going back did not come to its end", work)
+                    .await
+            }
+        }
     }
 
     /// Puts a backup in place again, if it still is what it was. The backup stays.
@@ -197,4 +335,13 @@ impl Work<'_> {
         let digest = digest.await?;
         self.place.put(&self.state, RESTORING, digest).await
     }
+}
+
+enum Undone {
+    /// What was before is in place.
+    Back,
+    /// Nothing had to be done, or nothing can be.
+    Nothing,
+    /// The backup is lost, and the caller wants what is in place left.
+    Left(Error),
 }

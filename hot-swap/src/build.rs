@@ -61,9 +61,8 @@ impl Build {
         match subprocess::stream(&mut command, &Until::cancelled(cancel), say).await {
             Ok(built) if built.status.success() => Ok(()),
             Ok(built) => Err(failed(format!(
-                "the build failed, {program} ended with {}: {}",
-                built.status,
-                subprocess::end_of(built.end.trim_end(), 2000)
+                "the build failed, {program} {}",
+                built.how_it_ended(2000)
             ))),
             Err(Failed::Cancelled) => Err(Error::cancelled()),
             Err(error) => {

@@ -153,8 +153,7 @@ impl Source {
 
     /// What it is, where it lies. Changes nothing.
     pub(crate) fn digest(&self) -> Result<Sha256Digest, Error> {
-        let digest = hash(&self.dir, &self.name)?;
-        self.check(digest)
+        self.check(hash_and_measure(&self.dir, &self.name)?)
     }
 
     /// Copies it beside the target, with the target's attributes; what was copied is hashed and durable.
@@ -168,7 +167,7 @@ impl Source {
         self.dir
             .place(&self.name, &state.dir, INCOMING, LinkPolicy::Independent)
             .doing(during)?;
-        let digest = self.check(hash(&state.dir, INCOMING.as_ref())?)?;
+        let digest = self.check(hash_and_measure(&state.dir, INCOMING.as_ref())?)?;
         if let Some((dir, name)) = model {
             let given = dir.copy_attributes(name, &state.dir, INCOMING);
             given.doing(|| {
@@ -183,16 +182,15 @@ impl Source {
         Ok(digest)
     }
 
-    fn check(&self, digest: Sha256Digest) -> Result<Sha256Digest, Error> {
+    fn check(&self, (digest, length): (Sha256Digest, u64)) -> Result<Sha256Digest, Error> {
+        let path = self.dir.path().join(&self.name);
+        let wrong = |text| Err(Error::new(ErrorKind::Integrity, text));
         match self.expected {
-            Some(expected) if expected != digest => {
-                let path = self.dir.path().join(&self.name);
-                let text = format!(
-                    "{} is damaged: it must have the hash {expected}, and has {digest}",
-                    path.display()
-                );
-                Err(Error::new(ErrorKind::Integrity, text))
-            }
+            Some(expected) if expected != digest => wrong(format!(
+                "{} is damaged: it must have the hash {expected}, and has {digest}",
+                path.display()
+            )),
+            _ if length == 0 => wrong(format!("{} is empty", path.display())),
             _ => Ok(digest),
         }
     }
@@ -219,14 +217,17 @@ pub(crate) fn check_backup(folder: &Dir, backup: &str) -> Result<(), Error> {
 }
 
 pub(crate) fn hash(dir: &Dir, name: &Path) -> Result<Sha256Digest, Error> {
+    hash_and_measure(dir, name).map(|(digest, _)| digest)
+}
+
+fn hash_and_measure(dir: &Dir, name: &Path) -> Result<(Sha256Digest, u64), Error> {
     let path = || dir.path().join(name).display().to_string();
     let file = dir
         .open_file(name)
         .doing(|| format!("cannot open {}", path()))?;
-    let (digest, _) = hash_file(&file).map_err(|error| {
+    hash_file(&file).map_err(|error| {
         Error::new(ErrorKind::Io, format!("cannot read {}", path())).with_source(error)
-    })?;
-    Ok(digest)
+    })
 }
 
 impl From<&Backup> for Candidate {

@@ -1,13 +1,17 @@
 //! Does the binary that is in place now work?
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::runtime::ServiceState;
-use crate::{Error, Executed, HealthProbe, Runtime};
+use tokio::time::Instant;
+
+use crate::run::late;
+use crate::{Error, Executed, HealthProbe, HotSwap, ServiceState, Unhealthy};
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often a service that is not healthy yet is asked.
+const ASK_EVERY: Duration = Duration::from_millis(200);
 
 /// What a binary must say of its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,31 +60,60 @@ fn is_named(text: &str, version: &str) -> bool {
     false
 }
 
-/// Watches a service that was just started: it must run for a while without being started again, and pass the probe.
+/// Watches a service that was just started: it must run for a while without being started again, and pass the probe, which is asked
+/// until then.
 pub(crate) async fn service(
-    runtime: &dyn Runtime,
+    swap: &HotSwap,
     probe: Option<&dyn HealthProbe>,
-    target: &Path,
-    settle: Duration,
+    deadline: Instant,
 ) -> Result<(), Error> {
-    let passed = async {
-        match probe {
-            Some(probe) => probe.check(target).await,
-            None => Ok(()),
+    let last = Mutex::new(None);
+    let watching = watch(swap, probe, &last);
+    match tokio::time::timeout_at(deadline, watching).await {
+        Ok(done) => done,
+        Err(_) => Err(
+            match last.into_inner().unwrap_or_else(PoisonError::into_inner) {
+                Some(unhealthy) => {
+                    let seconds = swap.deadline.as_secs_f32();
+                    let text = format!("it does not pass its health probe within {seconds} s");
+                    Error::runtime(text).with_source(unhealthy)
+                }
+                None => late("it did not come up", swap.deadline),
+            },
+        ),
+    }
+}
+
+/// Notes the probe's last answer.
+async fn watch(
+    swap: &HotSwap,
+    probe: Option<&dyn HealthProbe>,
+    last: &Mutex<Option<Unhealthy>>,
+) -> Result<(), Error> {
+    let passing = async {
+        let Some(probe) = probe else { return };
+        while let Err(unhealthy) = probe.check(&swap.target).await {
+            tracing::debug!(%unhealthy, "not healthy yet");
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(unhealthy);
+            tokio::time::sleep(ASK_EVERY).await;
         }
     };
-    tokio::pin!(passed);
+    let Some(runtime) = &swap.runtime else {
+        passing.await;
+        return Ok(());
+    };
+    tokio::pin!(passing);
     let mut has_passed = false;
-    let mut first: Option<(String, tokio::time::Instant)> = None;
+    let mut first: Option<(String, Instant)> = None;
     loop {
         match runtime.state().await? {
             ServiceState::Running(start) => match &first {
                 Some((known, _)) if *known != start => {
                     return Err(Error::runtime("it ended, and was started again by itself"));
                 }
-                Some((_, since)) if has_passed && since.elapsed() >= settle => return Ok(()),
+                Some((_, since)) if has_passed && since.elapsed() >= swap.settle => return Ok(()),
                 Some(_) => {}
-                None => first = Some((start, tokio::time::Instant::now())),
+                None => first = Some((start, Instant::now())),
             },
             ServiceState::Starting => {}
             ServiceState::Stopped(how) => {
@@ -88,12 +121,7 @@ pub(crate) async fn service(
             }
         }
         tokio::select! {
-            answer = &mut passed, if !has_passed => {
-                answer.map_err(|unhealthy| {
-                    Error::runtime("it does not pass its health probe").with_source(unhealthy)
-                })?;
-                has_passed = true;
-            }
+            () = &mut passing, if !has_passed => has_passed = true,
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
     }

@@ -28,7 +28,7 @@
 //!   binary from before is in place again, and the service runs it.
 //! - **A crash is found.** A note says what is under way. The next call reads it, looks at what is in place, says what it found, and
 //!   finishes or undoes.
-//! - **What runs the binary is a trait**, [`Runtime`], of five methods: [`LocalProcess`], [`SystemdUnit`], [`Container`], or yours.
+//! - **What runs the binary is a trait**, [`Runtime`], of six methods: [`LocalProcess`], [`SystemdUnit`], [`Container`], or yours.
 //!
 //! # Overview
 //!

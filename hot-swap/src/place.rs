@@ -48,6 +48,14 @@ impl Place {
         }
     }
 
+    /// Whether nothing is in place, as far as that can be seen without copying anything.
+    pub(crate) fn is_empty(&self) -> Result<bool, Error> {
+        match self {
+            Self::Here(local) => Ok(!local.is_there()?),
+            Self::Inside(..) => Ok(false),
+        }
+    }
+
     /// Saves what is in place as [`SAVING`] and hashes it there; `None` if nothing is in place.
     pub(crate) async fn save(&self, state: &Arc<State>) -> Result<Option<Sha256Digest>, Error> {
         let state = state.clone();

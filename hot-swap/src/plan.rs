@@ -9,7 +9,7 @@ use crate::candidate::Source;
 use crate::place::Place;
 use crate::report::{Found, Step, short};
 use crate::state::State;
-use crate::{Candidate, Error, ErrorKind, HotSwap, OnFailure, journal};
+use crate::{Candidate, Error, ErrorKind, HotSwap, OnFailure, Runtime as _, journal};
 
 /// What a swap would do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -50,8 +50,13 @@ impl fmt::Display for Plan {
             Some(new) => short(Some(new)),
             None => "what is built".to_owned(),
         };
-        let old = short(self.old.as_ref());
-        write!(formatter, "would swap {target}: {old} -> {new}")
+        match &self.old {
+            Some(old) => {
+                let old = short(Some(old));
+                write!(formatter, "would swap {target}: {old} -> {new}")
+            }
+            None => write!(formatter, "would put {new} in place in {target}"),
+        }
     }
 }
 
@@ -61,7 +66,13 @@ impl HotSwap {
     /// # Errors
     /// As [`run`](Self::run) before it changes anything, without [`Busy`](ErrorKind::Busy).
     pub async fn plan(&self) -> Result<Plan, Error> {
+        self.check()?;
         let place = Place::open(self).await?;
+        if let Some(container) = &self.container {
+            container.prepare(&self.target).await?;
+        } else if let Some(runtime) = &self.runtime {
+            runtime.state().await?;
+        }
         let swap = self.clone();
         let (found, old, new) = blocking(move || {
             let opened = State::look(&swap)?;
@@ -113,8 +124,8 @@ impl HotSwap {
     fn steps(&self, plan: &Plan) -> Vec<Step> {
         let has_service = self.runtime.is_some();
         let all = [
-            (Step::Build, self.build.is_some()),
             (Step::Create, self.container.is_some()),
+            (Step::Build, self.build.is_some()),
             (Step::Stage, true),
             (Step::Recover, plan.found.is_some()),
             (Step::BackUp, true),

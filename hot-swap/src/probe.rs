@@ -2,7 +2,6 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use downloader::{Downloader, Request};
@@ -13,16 +12,14 @@ use crate::runtime::call;
 
 const SHOWN_OUTPUT: usize = 2_000;
 const MOST_OUTPUT: usize = 16 << 20;
-/// How often a service that is still starting is asked.
-const ASK_EVERY: Duration = Duration::from_millis(100);
 
 /// Says whether the service works with the binary that is in place now.
 ///
-/// It is asked once, with a deadline, while the service is watched: if that ends meanwhile, the answer is not waited for.
-/// [`CommandProbe`], [`UrlProbe`] and [`ProbeFn`] are ready-made.
+/// It is asked again and again until it says yes or the deadline has passed, since a service needs a moment to start; if the service ends
+/// meanwhile, the answer is not waited for. [`CommandProbe`], [`UrlProbe`] and [`ProbeFn`] are ready-made.
 #[async_trait]
 pub trait HealthProbe: Send + Sync + fmt::Debug {
-    /// Looks at the service that runs `target`.
+    /// Looks once at the service that runs `target`.
     ///
     /// # Errors
     /// [`Unhealthy`] with the reason, for people.
@@ -52,7 +49,7 @@ impl fmt::Display for Unhealthy {
 
 impl std::error::Error for Unhealthy {}
 
-/// A program that ends with exit code 0 if the service works. It is run once, with `LOCKSTEP_TARGET` set and without input.
+/// A program that ends with exit code 0 if the service works. It is run with `LOCKSTEP_TARGET` set and without input.
 #[derive(Clone, Debug)]
 pub struct CommandProbe {
     program: OsString,
@@ -94,7 +91,7 @@ impl HealthProbe for CommandProbe {
     }
 }
 
-/// A URL that answers with success if the service works. It is asked again until then.
+/// A URL that answers with success if the service works.
 #[derive(Clone, Debug)]
 pub struct UrlProbe {
     url: Url,
@@ -112,11 +109,10 @@ impl UrlProbe {
 #[async_trait]
 impl HealthProbe for UrlProbe {
     async fn check(&self, _target: &Path) -> Result<(), Unhealthy> {
-        while let Err(error) = self.downloader.open(&Request::new(self.url.clone())).await {
-            tracing::debug!(error = format_args!("{error:#}"), "not healthy yet");
-            tokio::time::sleep(ASK_EVERY).await;
-        }
-        Ok(())
+        let answer = self.downloader.open(&Request::new(self.url.clone())).await;
+        answer
+            .map(drop)
+            .map_err(|error| Unhealthy(format!("{error:#}")))
     }
 }
 

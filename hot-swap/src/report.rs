@@ -12,10 +12,10 @@ use serde::{Serialize, Serializer};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Step {
+    /// The container is looked for, and created from its image if it is missing.
+    Create,
     /// The build step is run.
     Build,
-    /// The container is created from its image.
-    Create,
     /// The candidate is copied beside the target, hashed and made durable.
     Stage,
     /// What an interrupted swap left is finished or undone.
@@ -44,7 +44,7 @@ impl fmt::Display for Step {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(match self {
             Self::Build => "build",
-            Self::Create => "create the container",
+            Self::Create => "find the container",
             Self::Stage => "stage the candidate",
             Self::Recover => "mend an interrupted swap",
             Self::BackUp => "back up",

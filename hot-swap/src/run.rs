@@ -1,13 +1,16 @@
 //! The sequence of a swap.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use manifest_core::Sha256Digest;
 use subprocess::CancellationToken;
 use tokio::time::Instant;
 
+use crate::back::Mended;
 use crate::blocking::blocking;
 use crate::candidate::Source;
+use crate::error::Doing as _;
 use crate::event::Log;
 use crate::journal::{self, Journal, Phase};
 use crate::place::Place;
@@ -59,46 +62,45 @@ pub(crate) struct Rejected {
 }
 
 async fn swap(swap: &HotSwap, log: &mut Log<'_>, cancel: &CancellationToken) -> Result<(), Error> {
+    swap.check()?;
     let locking = swap.clone();
     let state = Arc::new(blocking(move || State::lock(&locking)).await?);
-    let sources = sources_of(swap).await?;
-    if let Some(build) = &swap.build {
-        let build = build.run(&*swap.observer, cancel);
-        log.step(Step::Build, build, |()| None).await?;
-    }
-    if let Some(container) = &swap.container {
-        let created = log.step(Step::Create, container.create_if_missing(), |created| {
-            Some(if *created { "created" } else { "it is there" }.into())
-        });
-        created.await?;
-    }
     let place = Place::open(swap).await?;
     let work = Work { swap, place, state };
-
-    let staged = log.step(Step::Stage, work.stage(), |(digest, release)| {
-        Some(match release {
-            Some(release) => format!("{} of release {release}", short(Some(digest))),
-            None => short(Some(digest)),
-        })
-    });
-    let (new, release) = staged.await?;
-    log.report.new = Some(new);
-    log.report.release = release;
-    if let Some(sources) = sources {
-        let state = work.state.clone();
-        let note = blocking(move || sources::note(&state, &sources, new)).await?;
-        if let Some(text) = note {
-            log.warn(text);
-        }
+    work.find_service(log, cancel).await?;
+    let interrupted = work.look_for_interrupted(log).await?;
+    if let Some(interrupted) = &interrupted
+        && swap.candidate == Candidate::Backup(None)
+        && interrupted.can_go_back()
+    {
+        return work.only_undo(log, interrupted).await;
     }
-
-    let resumed = work.mend(log, new).await?;
-    let is_resumed = resumed.is_some();
-    let journal = match resumed {
-        Some(journal) => journal,
-        None => match work.replace(log, new, cancel).await? {
-            Replaced::Unchanged => return work.finish(log, None).await,
-            Replaced::Yes(journal) => journal,
+    let new = match work.make(log, cancel).await {
+        Ok(new) => new,
+        Err(error) => {
+            // Whatever becomes of this swap, the one before is not left undecided.
+            if let Some(interrupted) = interrupted
+                && let Err(error) = work.undo(log, &interrupted).await
+            {
+                log.warn(format!("{error:#}"));
+            }
+            let state = work.state.clone();
+            let _ = blocking(move || state.remove(INCOMING)).await; // the next run does it
+            return Err(error);
+        }
+    };
+    let mended = match interrupted {
+        Some(interrupted) => work.mend(log, interrupted, new).await?,
+        None => Mended::Undone { down: None },
+    };
+    let (journal, may_run) = match mended {
+        Mended::Resumed(journal) => (journal, swap.runtime.is_some()),
+        Mended::Undone { down } => match work.replace(log, new, cancel).await? {
+            Replaced::Unchanged => {
+                work.revive(log, down).await?;
+                return work.finish(log, None).await;
+            }
+            Replaced::Yes(journal) => (journal, false),
             Replaced::Unsure(journal, why) => {
                 let restarted = false;
                 return Err(work.reject(log, journal, Rejected { why, restarted }).await);
@@ -106,7 +108,7 @@ async fn swap(swap: &HotSwap, log: &mut Log<'_>, cancel: &CancellationToken) -> 
         },
     };
     log.report.old = journal.old;
-    match work.try_out(log, new, is_resumed, cancel).await {
+    match work.try_out(log, new, may_run, cancel).await {
         Ok(()) => work.finish(log, Some(journal)).await,
         Err(rejected) => Err(work.reject(log, journal, rejected).await),
     }
@@ -131,6 +133,75 @@ enum Replaced {
 }
 
 impl Work<'_> {
+    /// Before anything is changed: whether there is a service that could be restarted, and a binary to go back to.
+    async fn find_service(
+        &self,
+        log: &mut Log<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<(), Error> {
+        if let Some(container) = &self.swap.container {
+            let found = self.unless_cancelled(cancel, container.create_if_missing());
+            let found = log.step(Step::Create, found, |created| {
+                Some(if *created { "created" } else { "it is there" }.into())
+            });
+            found.await?;
+        }
+        if let Some(runtime) = &self.swap.runtime {
+            let target = &self.swap.target;
+            self.in_time(
+                self.deadline(),
+                "looking at the service",
+                runtime.prepare(target),
+            )
+            .await?;
+        }
+        let has_journal = self.state.journal()?.is_some();
+        if self.swap.on_failure == OnFailure::RollBack && !has_journal && self.place.is_empty()? {
+            return Err(self.no_way_back());
+        }
+        Ok(())
+    }
+
+    fn no_way_back(&self) -> Error {
+        let text = format!(
+            "there is nothing at {}, so no backup and no way back",
+            self.swap.target.display()
+        );
+        Error::new(ErrorKind::NoBackup, text)
+    }
+
+    /// Builds the candidate and copies it beside the target. Returns its digest.
+    async fn make(
+        &self,
+        log: &mut Log<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Sha256Digest, Error> {
+        let swap = self.swap;
+        let sources = sources_of(swap).await?;
+        if let Some(build) = &swap.build {
+            let build = build.run(&*swap.observer, cancel);
+            log.step(Step::Build, build, |()| None).await?;
+        }
+        let staging = self.unless_cancelled(cancel, self.stage());
+        let staged = log.step(Step::Stage, staging, |(digest, release)| {
+            Some(match release {
+                Some(release) => format!("{} of release {release}", short(Some(digest))),
+                None => short(Some(digest)),
+            })
+        });
+        let (new, release) = staged.await?;
+        log.report.new = Some(new);
+        log.report.release = release;
+        if let Some(sources) = sources {
+            let state = self.state.clone();
+            let note = blocking(move || sources::note(&state, &sources, new)).await?;
+            if let Some(text) = note {
+                log.warn(text);
+            }
+        }
+        Ok(new)
+    }
+
     /// Copies the candidate beside the target. Returns its digest, and the release that it is of.
     async fn stage(&self) -> Result<(Sha256Digest, Option<String>), Error> {
         let in_place = match self.swap.candidate {
@@ -156,7 +227,8 @@ impl Work<'_> {
         if cancel.is_cancelled() {
             return Err(Error::cancelled());
         }
-        let backed_up = log.step(Step::BackUp, self.back_up(new), |backup| match backup {
+        let backing_up = self.unless_cancelled(cancel, self.back_up(new));
+        let backed_up = log.step(Step::BackUp, backing_up, |backup| match backup {
             Some((old, _)) => Some(short(Some(old))),
             None => Some("nothing is in place".into()),
         });
@@ -177,16 +249,16 @@ impl Work<'_> {
                 return Err(Error::cancelled());
             }
             self.write(&journal).await?;
-            self.place.put(&self.state, INCOMING, new).await
+            let putting = self.place.put(&self.state, INCOMING, new);
+            self.unless_cancelled(cancel, putting).await
         };
         let Err(error) = log.step(Step::Replace, putting, |()| None).await else {
             return Ok(Replaced::Yes(journal));
         };
         match self.place.digest(&self.state).await {
             Ok(in_place) if in_place == old => {
-                let state = self.state.clone();
-                // If the note cannot be removed, the next run finds that nothing was replaced.
-                let _ = blocking(move || journal::remove(&state.dir)).await;
+                // If that fails, the next run finds that nothing was replaced.
+                let _ = self.forget(&journal).await;
                 Err(error)
             }
             _ => Ok(Replaced::Unsure(journal, error)),
@@ -198,41 +270,32 @@ impl Work<'_> {
         &self,
         new: Sha256Digest,
     ) -> Result<Option<(Sha256Digest, Option<String>)>, Error> {
-        let saved = self.place.save(&self.state).await.map_err(|error| {
+        let refused = |error: Error| {
             let kind = match error.kind() {
-                kind @ (ErrorKind::Configuration
-                | ErrorKind::Policy
-                | ErrorKind::Runtime
-                | ErrorKind::NotFound) => kind,
-                _ => ErrorKind::NoBackup,
+                ErrorKind::Io => ErrorKind::NoBackup,
+                kind => kind,
             };
             let text = format!("{} cannot be backed up", self.swap.target.display());
             Error::new(kind, text).with_source(error)
-        })?;
+        };
+        let saved = self.place.save(&self.state).await.map_err(refused)?;
         let Some(old) = saved else {
             if self.swap.on_failure == OnFailure::Leave {
                 return Ok(None);
             }
-            let text = format!(
-                "there is nothing at {}, so no backup and no way back",
-                self.swap.target.display()
-            );
-            return Err(Error::new(ErrorKind::NoBackup, text));
+            return Err(self.no_way_back());
         };
         let (state, now) = (self.state.clone(), (self.swap.clock)());
-        blocking(move || {
+        let kept = blocking(move || {
             if old == new {
                 state.remove(SAVING)?;
                 return Ok(Some((old, None)));
             }
             let name = backups::name_of(now, old);
-            backups::keep(&state, &name, old).map_err(|error| {
-                let text = format!("the backup {name} cannot be kept");
-                Error::new(ErrorKind::NoBackup, text).with_source(error)
-            })?;
+            backups::keep(&state, &name, old)?;
             Ok(Some((old, Some(name))))
-        })
-        .await
+        });
+        kept.await.map_err(refused)
     }
 
     /// The swap is decided: the note about it goes, and backups that are too old.
@@ -248,7 +311,8 @@ impl Work<'_> {
                 journal::remove(&state.dir)?;
             }
             state.remove(INCOMING)?;
-            backups::prune(&state, keep, None)
+            // Whoever changes nothing has no say in what is kept.
+            backups::prune(&state, if is_swapped { keep } else { usize::MAX }, None)
         });
         let cleaned = log.step(Step::CleanUp, cleaned, |cleaned| {
             let count = cleaned.deleted.len();
@@ -270,6 +334,21 @@ impl Work<'_> {
         self.state.backups.path().join(backup).display().to_string()
     }
 
+    /// A swap is decided, and what was before is in place: neither the note nor the backup is needed. The backup may be the same file
+    /// as the one in place, which somebody may write into.
+    pub(crate) async fn forget(&self, journal: &Journal) -> Result<(), Error> {
+        let (state, backup) = (self.state.clone(), journal.backup.clone());
+        blocking(move || {
+            journal::remove(&state.dir)?;
+            let Some(backup) = backup else { return Ok(()) };
+            match state.backups.remove_file(&backup) {
+                Err(error) if error.is_not_found() => Ok(()),
+                removed => removed.doing(|| format!("cannot remove the backup {backup}")),
+            }
+        })
+        .await
+    }
+
     pub(crate) fn deadline(&self) -> Instant {
         Instant::now() + self.swap.deadline
     }
@@ -277,13 +356,30 @@ impl Work<'_> {
     pub(crate) async fn in_time<T>(
         &self,
         deadline: Instant,
+        what: &str,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        tokio::time::timeout_at(deadline, work)
-            .await
-            .unwrap_or_else(|_| {
-                let seconds = self.swap.deadline.as_secs_f32();
-                Err(Error::runtime(format!("no good answer within {seconds} s")))
-            })
+        let timeout = tokio::time::timeout_at(deadline, work).await;
+        timeout.unwrap_or_else(|_| Err(late(what, self.swap.deadline)))
     }
+
+    /// What an engine does can be given up at any time; what is done on this machine's disk is waited for.
+    async fn unless_cancelled<T>(
+        &self,
+        cancel: &CancellationToken,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        match self.place {
+            Place::Here(_) => work.await,
+            Place::Inside(..) => {
+                let done = cancel.run_until_cancelled(work).await;
+                done.unwrap_or_else(|| Err(Error::cancelled()))
+            }
+        }
+    }
+}
+
+pub(crate) fn late(what: &str, deadline: Duration) -> Error {
+    let seconds = deadline.as_secs_f32();
+    Error::runtime(format!("{what} within {seconds} s"))
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Doing as _;
 use crate::report::short;
-use crate::state::State;
+use crate::state::{FOLDER, State};
 use crate::{Error, ErrorKind};
 
 /// The last build, in the state folder.
@@ -69,13 +69,13 @@ pub(crate) fn digest(folder: &Path) -> Result<String, Error> {
     Ok(hex::encode(hasher.finalize().as_bytes()))
 }
 
-/// What counts as a source: as git sees it, whether or not there is a repository.
+/// What counts as a source: as git sees it, whether or not there is a repository, and without what swaps keep for themselves.
 fn walk(folder: &Path) -> WalkBuilder {
     let mut walk = WalkBuilder::new(folder);
     walk.hidden(false)
         .require_git(false)
         .git_global(false)
-        .filter_entry(|entry| entry.file_name() != ".git");
+        .filter_entry(|entry| entry.file_name() != ".git" && entry.file_name() != FOLDER);
     walk
 }
 
@@ -93,18 +93,15 @@ pub(crate) fn note(
             return Err(error).doing(|| "cannot read the note about the last build".into());
         }
     };
-    if let Some(before) = &before
-        && before.sources == sources
-    {
-        let same = before.candidate == candidate;
-        return Ok((!same).then(|| {
+    let warning = before
+        .filter(|before| before.sources == sources && before.candidate != candidate)
+        .map(|before| {
             format!(
                 "the build is not reproducible: the same sources gave {} before, and {} now",
                 short(Some(&before.candidate)),
                 short(Some(&candidate))
             )
-        }));
-    }
+        });
     let last = LastBuild {
         sources: sources.to_owned(),
         candidate,
@@ -113,7 +110,7 @@ pub(crate) fn note(
         .map_err(|error| Error::new(ErrorKind::Io, "cannot note the build").with_source(error))?;
     let written = state.dir.replace_file(LAST_BUILD, &bytes);
     written.doing(|| "cannot note the build".into())?;
-    Ok(None)
+    Ok(warning)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::journal::{self, Journal};
 use crate::{Error, ErrorKind, HotSwap};
 
 /// Beside the target, so that a file gets from the one to the other by a rename.
-const FOLDER: &str = ".lockstep-swap";
+pub(crate) const FOLDER: &str = ".lockstep-swap";
 const LOCK: &str = "lock";
 const BACKUPS: &str = "backups";
 
@@ -51,6 +51,25 @@ pub(crate) fn split(path: &Path) -> Result<(PathBuf, OsString), Error> {
     }
 }
 
+/// Only within a file system does a file change its name in one step.
+fn require_one_file_system(swap: &HotSwap, state: &Dir) -> Result<(), Error> {
+    let during = || "cannot compare file systems".to_owned();
+    let (parent, _) = split(&swap.target)?;
+    let target = swap
+        .disk
+        .open_dir(&parent)
+        .doing(|| format!("cannot open the folder of {}", swap.target.display()))?;
+    if target.device().doing(during)? == state.device().doing(during)? {
+        return Ok(());
+    }
+    let text = format!(
+        "{} is on another file system than {}, so that nothing can be replaced from there in one step",
+        state.path().display(),
+        swap.target.display()
+    );
+    Err(Error::new(ErrorKind::Unsupported, text))
+}
+
 impl State {
     /// Opens the folder to read in it: the folder itself, and that of the backups. `None` if there is none yet.
     pub(crate) fn look(swap: &HotSwap) -> Result<Option<(Dir, Dir)>, Error> {
@@ -81,7 +100,12 @@ impl State {
                 .disk
                 .open_dir(&parent)
                 .doing(|| format!("cannot open the folder of {}", swap.target.display()))?;
-            let all = parent.create_dir_all(FOLDER).doing(during)?;
+            // A set-user program that was replaced for its holes must not be within everybody's reach.
+            match parent.create_private_dir(FOLDER) {
+                Err(error) if error.is_already_exists() => {}
+                created => created.doing(during)?,
+            }
+            let all = parent.open_dir(FOLDER).doing(during)?;
             let dir = all.create_dir_all(&name).doing(during)?;
             all.sync().and_then(|()| parent.sync()).doing(during)?;
             dir
@@ -95,6 +119,9 @@ impl State {
             );
             Error::new(ErrorKind::Busy, text)
         })?;
+        if swap.container.is_none() && swap.state_folder.is_some() {
+            require_one_file_system(swap, &dir)?;
+        }
         let backups = dir.create_dir_all(BACKUPS).doing(during)?;
         dir.sync().doing(during)?;
         let state = Self {

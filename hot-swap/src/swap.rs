@@ -1,6 +1,6 @@
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +8,7 @@ use durable_fs::Disk;
 
 use crate::check::Version;
 use crate::event::Silent;
-use crate::{Build, Candidate, Container, HealthProbe, Observer, Runtime};
+use crate::{Build, Candidate, Container, Error, ErrorKind, HealthProbe, Observer, Runtime};
 
 /// What to do if the candidate does not work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -168,8 +168,8 @@ impl HotSwap {
         self
     }
 
-    /// How long all checks and the restart may take together, after the replacement; and as long again if the service must be
-    /// restarted as before. Default: 30 s.
+    /// How long the restart and all checks may take together, after the replacement; and as long again if the service must be
+    /// restarted as before. It must be longer than the [settle time](Self::with_settle_time). Default: 30 s.
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
@@ -205,9 +205,29 @@ impl HotSwap {
         self
     }
 
+    /// Whether what was asked for can be done at all.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let wrong = |text: String| Err(Error::new(ErrorKind::Configuration, text));
+        if self.runtime.is_some() && self.settle >= self.deadline {
+            return wrong(format!(
+                "a service that must stay up for {} s can never pass within {} s",
+                self.settle.as_secs_f32(),
+                self.deadline.as_secs_f32()
+            ));
+        }
+        if let (Candidate::File(candidate), None) = (&self.candidate, &self.container) {
+            let real = |path: &Path| std::fs::canonicalize(path).ok();
+            if real(candidate).is_some_and(|candidate| real(&self.target) == Some(candidate)) {
+                let target = self.target.display();
+                return wrong(format!("{target} cannot be replaced by itself"));
+            }
+        }
+        Ok(())
+    }
+
     /// The binary.
     #[must_use]
-    pub fn target(&self) -> &std::path::Path {
+    pub fn target(&self) -> &Path {
         &self.target
     }
 }

@@ -36,33 +36,38 @@ impl Work<'_> {
         deadline: Instant,
     ) -> Result<(), Error> {
         let swap = self.swap;
-        let content = self.in_time(deadline, self.require(new));
+        let content = self.in_time(deadline, "it could not be hashed", self.require(new));
         log.step(Step::CheckContent, content, |()| Some(short(Some(&new))))
             .await?;
-
         let mut version_is_open = swap.version.is_some();
         if version_is_open {
             version_is_open = !self.check_version(log, deadline, Late::Later).await?;
         }
-        if let Some(runtime) = &swap.runtime {
-            *restarted = true;
-            let restarting = self.in_time(deadline, runtime.restart(&swap.target));
-            log.step(Step::Restart, restarting, |()| None).await?;
-            let checking =
-                check::service(&**runtime, swap.probe.as_deref(), &swap.target, swap.settle);
-            let checking = self.in_time(deadline, checking);
-            log.step(Step::CheckService, checking, |()| None).await?;
-        } else if let Some(probe) = &swap.probe {
-            let checking = async {
-                probe.check(&swap.target).await.map_err(|unhealthy| {
-                    Error::runtime("it does not pass its health probe").with_source(unhealthy)
-                })
-            };
-            let checking = self.in_time(deadline, checking);
-            log.step(Step::CheckService, checking, |()| None).await?;
-        }
+        self.restart_and_check(log, restarted, deadline).await?;
         if version_is_open {
             self.check_version(log, deadline, Late::Now).await?;
+        }
+        Ok(())
+    }
+
+    /// Restarts the service, which must stay up and pass its probe.
+    pub(crate) async fn restart_and_check(
+        &self,
+        log: &mut Log<'_>,
+        restarted: &mut bool,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        let swap = self.swap;
+        if let Some(runtime) = &swap.runtime {
+            *restarted = true;
+            let patience = deadline.saturating_duration_since(Instant::now());
+            let restarting = runtime.restart(&swap.target, patience);
+            let restarting = self.in_time(deadline, "it could not be restarted", restarting);
+            log.step(Step::Restart, restarting, |()| None).await?;
+        }
+        if swap.runtime.is_some() || swap.probe.is_some() {
+            let checking = check::service(swap, swap.probe.as_deref(), deadline);
+            log.step(Step::CheckService, checking, |()| None).await?;
         }
         Ok(())
     }
@@ -87,7 +92,10 @@ impl Work<'_> {
             }
         };
         let asked = async {
-            match self.in_time(deadline, asking).await {
+            match self
+                .in_time(deadline, "it did not say its version", asking)
+                .await
+            {
                 Err(error) if error.kind() == ErrorKind::NotRunning && late == Late::Later => {
                     Ok(None)
                 }

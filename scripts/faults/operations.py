@@ -143,4 +143,40 @@ class Publish(Operation):
         check_same(root, self.expected)
 
 
-ALL = (Update, Install, Rollback, Repair, Prune, Publish)
+class HotSwap(Operation):
+    """On a binary instead of an installation. The names of backups hold the time, so that trees are not compared."""
+
+    binaries = {OLD: b"#!/bin/sh\necho old\n" * 5000, NEW: b"#!/bin/sh\necho new\n" * 6000}
+
+    def prepare(self, root):
+        self.candidate = self.world.work / "candidate"
+        for path, version in ((root / "server", OLD), (self.candidate, NEW)):
+            write_files(path.parent, {path.name: self.binaries[version]})
+            path.chmod(0o755)
+
+    def command(self, root):
+        return [self.world.lockstep, "hot-swap", "--quiet", "--json", "--target", str(root / "server"), "--candidate", str(self.candidate)]
+
+    def check(self, root, ended=False):
+        found = (root / "server").read_bytes()
+        if found != self.binaries[NEW] and (ended or found != self.binaries[OLD]):
+            raise Wrong(f"the binary in place is neither the old one nor the new one ({len(found)} bytes)")
+        if (root / "server").stat().st_mode & 0o777 != 0o755:
+            raise Wrong("the binary in place has another mode")
+
+    def finish(self, root, could_read=True):
+        self.world.must(self.command(root))
+        self.check(root, ended=True)
+        state = root / ".lockstep-swap/server"
+        left = sorted(path.name for path in state.iterdir())
+        if left != ["backups", "lock"]:
+            raise Wrong(f"after running again {', '.join(left)} are left")
+        backups = list((state / "backups").iterdir())
+        for backup in backups:
+            if hashlib.sha256(backup.read_bytes()).hexdigest() != backup.name.split("-")[1]:
+                raise Wrong(f"the backup {backup.name} is damaged")
+        if not backups:
+            raise Wrong("there is no backup")
+
+
+ALL = (Update, Install, Rollback, Repair, Prune, Publish, HotSwap)

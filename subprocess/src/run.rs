@@ -35,11 +35,7 @@ impl Ran {
     /// How it ended, with its [last words](Self::last_words) if there are any: `ended with exit status: 1: no such file`.
     #[must_use]
     pub fn how_it_ended(&self, bytes: usize) -> String {
-        let how = format!("ended with {}", self.status);
-        match &*self.last_words(bytes) {
-            "" => how,
-            words => format!("{how}: {words}"),
-        }
+        crate::text::how_it_ended(self.status, &self.last_words(bytes))
     }
 }
 

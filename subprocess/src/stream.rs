@@ -17,6 +17,14 @@ pub struct Streamed {
     pub end: String,
 }
 
+impl Streamed {
+    /// As [`Ran::how_it_ended`](crate::Ran::how_it_ended).
+    #[must_use]
+    pub fn how_it_ended(&self, bytes: usize) -> String {
+        crate::text::how_it_ended(self.status, end_of(self.end.trim_end(), bytes))
+    }
+}
+
 const KEPT: usize = 16 * 1024;
 /// A line that is longer is handed on in pieces.
 const LONGEST_LINE: usize = 16 * 1024;

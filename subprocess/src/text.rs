@@ -9,3 +9,10 @@ pub fn end_of(text: &str, bytes: usize) -> &str {
     let start = text.len().saturating_sub(bytes);
     &text[text.ceil_char_boundary(start)..]
 }
+
+pub(crate) fn how_it_ended(status: std::process::ExitStatus, words: &str) -> String {
+    match words {
+        "" => format!("ended with {status}"),
+        words => format!("ended with {status}: {words}"),
+    }
+}

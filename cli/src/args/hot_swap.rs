@@ -28,7 +28,8 @@ Examples:
     lockstep hot-swap list --target /srv/bin/server
     lockstep hot-swap rollback --target /srv/bin/server --systemd server.service
 
-If the new binary does not work, the one before is in place and runs again, and the exit code is 1.";
+If the new binary does not work, the one before is in place and runs again, and the exit code is 1. If that
+could not be done, it is 5.";
 
 /// Without a subcommand: replace a binary.
 #[derive(Debug, Args)]
@@ -80,11 +81,11 @@ pub(crate) struct Target {
     /// The engine of the container; without, docker or podman, whichever is installed.
     #[arg(long, value_name = "PROGRAM", requires = "container")]
     pub(crate) engine: Option<PathBuf>,
-    /// Where to keep backups and notes; without, beside the target, and for a container in
-    /// $XDG_STATE_HOME/lockstep or ~/.local/state/lockstep.
+    /// Where to keep backups and notes, each target's in a folder of its own; without, beside the target, and for a
+    /// container in $XDG_STATE_HOME/lockstep or ~/.local/state/lockstep.
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
-    /// Print one JSON object on stdout, errors included.
+    /// Print one JSON object on stdout, errors included; with --watch one a line.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -137,7 +138,7 @@ pub(crate) struct Service {
         allow_hyphen_values = true
     )]
     pub(crate) version_arguments: Vec<OsString>,
-    /// Run this with `sh -c` after the restart; unless it ends with 0, the new binary does not work.
+    /// Run this with `sh -c` after the restart, again and again until it ends with 0.
     #[cfg_attr(not(unix), arg(hide = true))]
     #[arg(long, value_name = "COMMAND", conflicts_with = "health_url")]
     pub(crate) health_command: Option<OsString>,
@@ -150,6 +151,9 @@ pub(crate) struct Service {
     /// How long the service must stay up to count as working.
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     pub(crate) settle: Duration,
+    /// How long a process that is started here may take to end before it is killed.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds, requires = "start")]
+    pub(crate) grace: Duration,
     /// Leave the new binary in place, whether it works or not. Also needed for the very first one.
     #[arg(long)]
     pub(crate) no_rollback: bool,

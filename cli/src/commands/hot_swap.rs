@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hot_swap::{
-    Build, Candidate, CommandProbe, Container, Event, LocalProcess, OnFailure, Scope,
+    Build, Candidate, CommandProbe, Container, Event, LocalProcess, OnFailure, Outcome, Scope,
     SourceChanges, SystemdUnit, UrlProbe,
 };
 
@@ -79,11 +79,17 @@ async fn watch(swap: &hot_swap::HotSwap, folder: &Path, is_json: bool) -> Result
         output::Format::Human
     };
     let each = |done: Result<hot_swap::Report, hot_swap::Error>| {
-        let done = match done {
-            Err(error) if error.kind() == hot_swap::ErrorKind::Cancelled => return,
-            done => done.map(|report| answer(&report)).map_err(Failure::from),
+        let is_stopped_early = |error: &hot_swap::Error| {
+            let before = |report: &hot_swap::Report| report.outcome == Outcome::NotSwapped;
+            error.kind() == hot_swap::ErrorKind::Cancelled && error.report().is_none_or(before)
         };
-        output::finish(done, format);
+        if done.as_ref().is_err_and(is_stopped_early) {
+            return;
+        }
+        output::finish(
+            done.map(|report| answer(&report)).map_err(Failure::from),
+            format,
+        );
         output::note(&format!("watching {}; Ctrl-C ends", folder.display()));
     };
     swap.watch(&mut changes, each, &cancel).await?;
@@ -114,23 +120,20 @@ fn clean(arguments: &Clean) -> Result<Reply, Failure> {
 
 /// A swap without anything that runs the binary.
 fn bare(target: &Target, candidate: Candidate) -> Result<hot_swap::HotSwap, Failure> {
-    let Some(container) = container(target)? else {
-        let swap = hot_swap::HotSwap::new(&target.binary, candidate);
-        return Ok(match &target.state {
-            Some(state) => swap.with_state_folder(state),
-            None => swap,
-        });
+    let container = container(target)?;
+    let state = match (&target.state, &container) {
+        (Some(folder), _) => Some(folder.join(name_of(target))),
+        (None, Some(_)) => Some(state_home()?.join(name_of(target))),
+        (None, None) => None,
     };
-    let state = match &target.state {
-        Some(state) => state.clone(),
-        None => state_of(target)?,
-    };
-    Ok(hot_swap::HotSwap::in_container(
-        container,
-        &target.binary,
-        candidate,
-        state,
-    ))
+    let mut swap = hot_swap::HotSwap::new(&target.binary, candidate);
+    if let Some(container) = container {
+        swap = swap.with_container(container);
+    }
+    if let Some(state) = state {
+        swap = swap.with_state_folder(state);
+    }
+    Ok(swap)
 }
 
 fn with_service(
@@ -154,7 +157,8 @@ fn with_service(
         swap = swap.with_runtime(logged(process, service.log.clone()));
     } else if let Some((program, arguments)) = service.start.split_first() {
         let state = swap.state_folder()?;
-        let process = LocalProcess::command(program, arguments, state.join("service.pid"));
+        let process = LocalProcess::command(program, arguments, state.join("service.pid"))
+            .with_grace(service.grace);
         let log = service
             .log
             .clone()
@@ -240,8 +244,8 @@ fn is_installed(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-/// Where what belongs to a binary in a container is kept: XDG Base Directory Specification, `$XDG_STATE_HOME`.
-fn state_of(target: &Target) -> Result<PathBuf, Failure> {
+/// XDG Base Directory Specification, `$XDG_STATE_HOME`.
+fn state_home() -> Result<PathBuf, Failure> {
     let set = |name| {
         std::env::var_os(name)
             .filter(|value| !value.is_empty())
@@ -252,13 +256,20 @@ fn state_of(target: &Target) -> Result<PathBuf, Failure> {
         let text = "neither XDG_STATE_HOME nor HOME says where to keep backups".to_owned();
         Failure::usage(text).with_hint("name a folder with --state")
     })?;
-    // A folder for each binary of each container, whatever is in their names.
-    let name = target.container.as_deref().unwrap_or_default();
-    let path = target.binary.to_string_lossy();
-    let both = format!("{name}:{path}");
+    Ok(home.join("lockstep/hot-swap"))
+}
+
+/// A name for each binary of each container and of this machine, whatever is in its path.
+fn name_of(target: &Target) -> String {
+    let path = match &target.container {
+        Some(_) => target.binary.clone(),
+        None => std::path::absolute(&target.binary).unwrap_or_else(|_| target.binary.clone()),
+    };
+    let container = target.container.as_deref().unwrap_or_default();
+    let both = format!("{container}:{}", path.display());
     let plain = both.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
     let digest = hot_swap::Sha256Digest::of(both.as_bytes()).to_string();
-    Ok(home
-        .join("lockstep/hot-swap")
-        .join(format!("{plain}-{}", &digest[..8])))
+    // The end says more than the beginning.
+    let plain = &plain[plain.len().saturating_sub(60)..];
+    format!("{}-{}", plain.trim_matches('-'), &digest[..8])
 }

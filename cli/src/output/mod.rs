@@ -81,6 +81,7 @@ impl Reply {
 pub(crate) fn finish(result: Result<Reply, Failure>, format: Format) -> Exit {
     let shown = match (result, format) {
         (Ok(reply), Format::Human) => show(&reply),
+        (Ok(reply), Format::Json) if reply.json.is_null() => Ok(reply.exit),
         (Ok(reply), Format::Json) => print(&json::line(&reply.json)).map(|()| reply.exit),
         (Err(failure), Format::Human) => Err(failure),
         (Err(failure), Format::Json) => {

@@ -5,6 +5,10 @@ mod book;
 mod comfy;
 mod doctor;
 mod failures;
+#[cfg(unix)]
+mod flash_gpu;
+#[cfg(unix)]
+mod hot_swap;
 mod installation;
 mod manifest;
 mod pack;

@@ -20,7 +20,10 @@ pub(crate) fn open_dir(dir: &Dir, name: &OsStr) -> io::Result<Dir> {
     dir.open_dir_nofollow(name)
 }
 
-pub(crate) fn create_dir(dir: &Dir, name: &OsStr) -> io::Result<()> {
+pub(crate) const EVERYBODY: u32 = 0;
+pub(crate) const OWNER: u32 = 0;
+
+pub(crate) fn create_dir(dir: &Dir, name: &OsStr, _: u32) -> io::Result<()> {
     dir.create_dir(name)
 }
 

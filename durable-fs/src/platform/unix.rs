@@ -31,8 +31,12 @@ pub(crate) fn open_dir(dir: &Dir, name: &OsStr) -> io::Result<Dir> {
     Ok(Dir::from_std_file(handle.into()))
 }
 
-pub(crate) fn create_dir(dir: &Dir, name: &OsStr) -> io::Result<()> {
-    Ok(rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(0o777))?)
+/// Whom a folder is for: the process's mask takes away from it.
+pub(crate) const EVERYBODY: u32 = 0o777;
+pub(crate) const OWNER: u32 = 0o700;
+
+pub(crate) fn create_dir(dir: &Dir, name: &OsStr, mode: u32) -> io::Result<()> {
+    Ok(rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(mode))?)
 }
 
 pub(crate) fn remove_file(dir: &Dir, name: &OsStr) -> io::Result<()> {

@@ -87,7 +87,7 @@ impl Container {
         let ran = self.ran(["container", "inspect", &self.name]).await?;
         if !ran.status.success() {
             // "Error: No such container: x" (docker), "Error: inspecting object: no such container x" (podman).
-            if ran.stderr.to_lowercase().contains("no such") {
+            if ran.stderr.to_lowercase().contains("no such container") {
                 return Ok(None);
             }
             return Err(self.refused("inspected", &ran));

@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -31,7 +32,14 @@ impl Runtime for Container {
         Ok(ServiceState::Stopped(how))
     }
 
-    async fn restart(&self, target: &Path) -> Result<(), Error> {
+    async fn prepare(&self, _target: &Path) -> Result<(), Error> {
+        match self.inspect().await? {
+            None if self.image.is_none() => Err(self.missing()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn restart(&self, target: &Path, _patience: Duration) -> Result<(), Error> {
         self.create_if_missing().await?;
         self.succeed("restarted", ["restart", &self.name]).await?;
         self.tidy(target).await;

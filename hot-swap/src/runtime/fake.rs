@@ -2,6 +2,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -145,7 +146,11 @@ impl Runtime for FakeRuntime {
         })
     }
 
-    async fn restart(&self, target: &Path) -> Result<(), Error> {
+    async fn prepare(&self, _target: &Path) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn restart(&self, target: &Path, _patience: Duration) -> Result<(), Error> {
         let binary = read(target)?;
         let behaviour = (self.inner.behaviour)(&binary);
         let mut service = self.service();

@@ -3,12 +3,14 @@
 #[cfg(any(test, feature = "testing"))]
 mod fake;
 mod process;
+mod started;
 mod system;
 mod systemd;
 
 use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use subprocess::{CancellationToken, Command, Failed, Until};
@@ -54,17 +56,25 @@ pub trait Runtime: Send + Sync + fmt::Debug {
     /// What it is, in words: `the systemd unit sketcher.service`.
     fn describe(&self) -> String;
 
+    /// Whether a restart could work: asked before anything is changed, so that a wrong name changes nothing. May create what a start
+    /// needs, and changes nothing of the service.
+    ///
+    /// # Errors
+    /// Whatever is in the way of a restart.
+    async fn prepare(&self, target: &Path) -> Result<(), Error>;
+
     /// Whether the service runs now.
     ///
     /// # Errors
     /// [`ErrorKind::Runtime`](crate::ErrorKind::Runtime) if nobody can say.
     async fn state(&self) -> Result<ServiceState, Error>;
 
-    /// Ends the service if it runs, and starts it with the binary that is in place.
+    /// Ends the service if it runs, and starts it with the binary that is in place. After `patience` the future is dropped: a service
+    /// that does not end by itself must be killed in good time.
     ///
     /// # Errors
     /// [`ErrorKind::Runtime`](crate::ErrorKind::Runtime) if it could not be started: the new binary counts as not working.
-    async fn restart(&self, target: &Path) -> Result<(), Error>;
+    async fn restart(&self, target: &Path, patience: Duration) -> Result<(), Error>;
 
     /// The service's last lines, the newest last.
     ///

@@ -11,6 +11,7 @@ use durable_fs::{Dir, Disk};
 use subprocess::Command;
 use tokio::process::Child;
 
+use super::started::Started;
 use super::system::{self, Process};
 use super::{Executed, Runtime, ServiceState, execute_here};
 use crate::blocking::blocking;
@@ -21,6 +22,8 @@ use crate::{Error, ErrorKind};
 pub use super::system::Signal;
 
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// What was killed is gone within milliseconds, unless the kernel is stuck in it.
+const KILLED_PATIENCE: Duration = Duration::from_secs(2);
 const MAX_PID_FILE: u64 = 4096;
 /// Of a log, this much is looked at for its last lines.
 const END_OF_LOG: u64 = 256 * 1024;
@@ -38,8 +41,10 @@ const END_OF_LOG: u64 = 256 * 1024;
 /// # let _ = (server, supervised);
 /// ```
 ///
-/// A pid file can be out of date, and its number another process's by now. Before a process is told anything, it must run the target,
-/// or have been called with it. On Linux a command is also found without its pid file, if one process was called exactly so.
+/// A pid file can be out of date, and its number another process's by now. A command that was started here is known by the time of its
+/// start, which is noted beside the pid file (`server.pid.started`); one that somebody else started is not known, and not ended. It is
+/// ended with what it started: all of its process group. A supervised process is told nothing unless it runs the target or was called
+/// with it.
 #[derive(Clone, Debug)]
 pub struct LocalProcess {
     start: Start,
@@ -96,7 +101,7 @@ impl LocalProcess {
         self
     }
 
-    /// The folder in which a command is started.
+    /// The folder in which a command is started. Default: that of this process.
     #[must_use]
     pub fn with_folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
@@ -110,15 +115,16 @@ impl LocalProcess {
         self
     }
 
-    /// How long a command may take to end before it is killed. Default: 10 s.
+    /// How long a command may take to end before it is killed, at most: it is half of what is left until the deadline, if that is
+    /// less. Default: 10 s.
     #[must_use]
     pub fn with_grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
-    /// The process that the pid file names, if it lives.
-    fn named(&self) -> Result<Option<Process>, Error> {
+    /// The number in the pid file.
+    fn number(&self) -> Result<Option<u32>, Error> {
         let (dir, name) = match self.pid_folder() {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             opened => opened?,
@@ -133,11 +139,45 @@ impl LocalProcess {
         if text.is_empty() {
             return Ok(None); // it is just being written
         }
-        let pid = text.parse().map_err(|error: std::num::ParseIntError| {
-            let text = format!("{} does not hold a number", self.pid_file.display());
-            Error::runtime(text).with_source(error)
-        })?;
-        Ok(system::look(pid))
+        text.parse()
+            .map(Some)
+            .map_err(|error: std::num::ParseIntError| {
+                let text = format!("{} does not hold a number", self.pid_file.display());
+                Error::runtime(text).with_source(error)
+            })
+    }
+
+    /// The process that runs now, if one does.
+    fn running(&self) -> Result<Option<Process>, Error> {
+        match &self.start {
+            Start::Command(..) => Ok(self.started()?.and_then(|started| started.process())),
+            Start::BySupervisor(_) => Ok(self.number()?.and_then(system::look)),
+        }
+    }
+
+    /// The last start of the command, as far as its processes may still live.
+    fn started(&self) -> Result<Option<Started>, Error> {
+        let Start::Command(program, arguments) = &self.start else {
+            return Ok(None);
+        };
+        let (dir, name) = match self.pid_folder() {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        match Started::read(&dir, &name)? {
+            Some(started) if started.is_known() => Ok(Some(started)),
+            // A crash came between the start and its note.
+            Some(begun) => begun.find(program, arguments, &self.start_folder()?),
+            None => Ok(None),
+        }
+    }
+
+    fn start_folder(&self) -> Result<PathBuf, Error> {
+        let folder = self.folder.as_deref().unwrap_or(Path::new("."));
+        std::fs::canonicalize(folder).map_err(|error| {
+            let text = format!("there is no folder {} to start in", folder.display());
+            Error::new(ErrorKind::NotFound, text).with_source(error)
+        })
     }
 
     fn pid_folder(&self) -> Result<(Dir, OsString), Error> {
@@ -147,115 +187,52 @@ impl LocalProcess {
         Ok((dir, name))
     }
 
-    /// The service's process: never a stranger's that has its number by now.
-    fn service(&self, target: &Path) -> Result<Option<Process>, Error> {
-        let Some(process) = self.named()? else {
-            return self.called_so();
-        };
-        let Some((program, arguments)) = system::called(process.pid) else {
-            return Ok(Some(process)); // the system does not show it
-        };
-        if self.is_ours(&program, &arguments, target) {
-            return Ok(Some(process));
-        }
-        if matches!(self.start, Start::Command(..)) {
-            // Written by us, and out of date.
-            return self.called_so();
-        }
-        let text = format!(
-            "{} names process {}, which runs {} and not {}: it is left alone",
-            self.pid_file.display(),
-            process.pid,
-            program.display(),
-            target.display()
-        );
-        Err(Error::new(ErrorKind::Policy, text))
-    }
-
-    fn is_ours(&self, program: &Path, arguments: &[String], target: &Path) -> bool {
-        if let Start::Command(program, wanted) = &self.start
-            && is_called(arguments, program, wanted)
-        {
-            return true;
-        }
-        let target = std::path::absolute(target).unwrap_or_else(|_| target.to_owned());
-        let real = std::fs::canonicalize(&target).unwrap_or_else(|_| target.clone());
-        // proc_pid_exe(5): the path of a file that has been replaced goes on like this.
-        let program = program.to_string_lossy();
-        let program = Path::new(program.trim_end_matches(" (deleted)"));
-        // An interpreter, or a shell, is called with it.
-        let mut called_with = arguments.iter().take(3).map(Path::new);
-        [&target, &real].contains(&&program.to_owned())
-            || called_with.any(|argument| argument == target || argument == real)
-    }
-
-    /// The one process that was called exactly as the command is: a crash between its start and its pid file must not leave two.
-    fn called_so(&self) -> Result<Option<Process>, Error> {
-        let Start::Command(program, wanted) = &self.start else {
+    fn open_log(&self) -> Result<Option<File>, Error> {
+        let Some(path) = &self.log else {
             return Ok(None);
         };
-        let Ok(processes) = std::fs::read_dir("/proc") else {
-            return Ok(None);
-        };
-        let mut found = Vec::new();
-        for entry in processes.flatten() {
-            let pid = entry.file_name().to_string_lossy().parse().ok();
-            let Some(pid) = pid.filter(|pid| *pid != std::process::id()) else {
-                continue;
-            };
-            let called = system::called(pid);
-            if called.is_some_and(|(_, arguments)| is_called(&arguments, program, wanted)) {
-                found.extend(system::look(pid));
-            }
-        }
-        if found.len() > 1 {
-            let pids: Vec<_> = found.iter().map(|found| found.pid.to_string()).collect();
-            let text = format!(
-                "several processes were started like the service ({}), and {} names none of them",
-                pids.join(", "),
-                self.pid_file.display()
-            );
-            return Err(Error::new(ErrorKind::Policy, text));
-        }
-        Ok(found.pop())
+        let folder = split(path)?.0;
+        let made = Disk::real().create_dir_all(&folder);
+        made.doing(|| format!("cannot create the folder of {}", path.display()))?;
+        let log = File::options().append(true).create(true).open(path);
+        log.map(Some).map_err(|error| {
+            let text = format!("the log {} cannot be written", path.display());
+            Error::runtime(text).with_source(error)
+        })
     }
 
-    async fn stop(&self, target: &Path) -> Result<(), Error> {
-        let Some(process) = self.service(target)? else {
+    async fn stop(&self, patience: Duration) -> Result<(), Error> {
+        let Some(started) = self.started()? else {
             return Ok(());
         };
-        self.tell(&process, Signal::Terminate)?;
-        let ended = async {
-            while self.lives(&process) {
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
+        let Some(group) = started.group() else {
+            return Ok(());
         };
-        if tokio::time::timeout(self.grace, ended).await.is_err() {
-            tracing::warn!(
-                pid = process.pid,
-                "it does not end by itself, and is killed"
-            );
-            system::kill(&process);
-            while self.lives(&process) {
-                tokio::time::sleep(LOOK_EVERY).await;
+        system::tell_group(group, Signal::Terminate).map_err(|error| {
+            let text = format!("the processes of {group} cannot be told to end");
+            Error::runtime(text).with_source(error)
+        })?;
+        let grace = self.grace.min(patience / 2);
+        if tokio::time::timeout(grace, self.gone(group)).await.is_err() {
+            tracing::warn!(group, "it does not end by itself, and is killed");
+            system::kill_group(group);
+            let gone = tokio::time::timeout(KILLED_PATIENCE, self.gone(group)).await;
+            if gone.is_err() && started.process().is_some() {
+                let text = format!("process {group} cannot be ended, not even killed");
+                return Err(Error::runtime(text));
             }
         }
         Ok(())
     }
 
-    fn tell(&self, process: &Process, signal: Signal) -> Result<(), Error> {
-        match system::tell(process, signal) {
-            Err(error) if self.lives(process) => {
-                let text = format!("process {} cannot be told to end", process.pid);
-                Err(Error::runtime(text).with_source(error))
+    async fn gone(&self, group: u32) {
+        loop {
+            self.ended(); // ours must be waited for, or it never is gone
+            if !system::has_members(group) {
+                return;
             }
-            _ => Ok(()),
+            tokio::time::sleep(LOOK_EVERY).await;
         }
-    }
-
-    fn lives(&self, process: &Process) -> bool {
-        self.ended(); // ours must be waited for, or they never are gone
-        system::look(process.pid).as_ref() == Some(process)
     }
 
     /// How the process ended that was started here last, if it has.
@@ -270,15 +247,12 @@ impl LocalProcess {
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }
-        match &self.log {
-            Some(path) => {
-                let cannot = |error: io::Error| {
-                    let text = format!("cannot write the log {}", path.display());
-                    Error::runtime(text).with_source(error)
-                };
-                let log = File::options().append(true).create(true).open(path);
-                let log = log.map_err(cannot)?;
-                command.stderr(log.try_clone().map_err(cannot)?).stdout(log);
+        match self.open_log()? {
+            Some(log) => {
+                let second = log.try_clone().map_err(|error| {
+                    Error::runtime("the log cannot be written").with_source(error)
+                })?;
+                command.stderr(second).stdout(log);
             }
             None => {
                 command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -286,6 +260,8 @@ impl LocalProcess {
         }
         system::separate(&mut command);
         let (dir, name) = self.pid_folder()?;
+        let begun = (dir.clone(), name.clone());
+        blocking(move || Started::begin(&begun.0, &begun.1)).await?;
         let child = subprocess::start(&mut command).await.map_err(|failed| {
             let text = format!("{} cannot be started", Path::new(program).display());
             Error::runtime(text).with_source(failed)
@@ -294,32 +270,68 @@ impl LocalProcess {
         *self.child.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
         let during = format!("cannot write the pid file {}", self.pid_file.display());
         blocking(move || {
-            let line = pid.map_or_else(String::new, |pid| format!("{pid}\n"));
+            let Some(pid) = pid else { return Ok(()) };
+            Started::note(&dir, &name, pid)?;
+            let line = format!("{pid}\n");
             dir.replace_file(&name, line.as_bytes()).doing(|| during)
         })
         .await
     }
 
+    /// The supervised process: never a stranger's that has its number by now.
+    fn supervised_process(&self, target: &Path) -> Result<Process, Error> {
+        let file = self.pid_file.display();
+        let Some(process) = self.running()? else {
+            let text = format!("nobody runs the process of {file}: start its supervisor");
+            return Err(Error::runtime(text));
+        };
+        let pid = process.pid;
+        let what = match system::called(pid) {
+            Some((program, arguments)) if is_called_with(&program, &arguments, target) => {
+                return Ok(process);
+            }
+            Some((program, _)) => format!("runs {} and not", program.display()),
+            None => "cannot be looked at, to see whether it runs".to_owned(),
+        };
+        let text = format!(
+            "{file} names process {pid}, which {what} {}: it is left alone",
+            target.display()
+        );
+        Err(Error::new(ErrorKind::Policy, text))
+    }
+
     /// Until somebody has started it again, or it has replaced itself.
-    async fn started_again(&self, before: &Process, target: &Path) -> Result<(), Error> {
+    async fn started_again(
+        &self,
+        before: &Process,
+        ran_target: bool,
+        target: &Path,
+    ) -> Result<(), Error> {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            if let Some(process) = self.named()?
-                && (process != *before || system::runs(process.pid, target) == Some(true))
-            {
+            let Some(process) = self.running()? else {
+                continue;
+            };
+            let is_other = process != *before;
+            let has_changed = !ran_target && system::runs(process.pid, target) == Some(true);
+            if is_other || has_changed {
                 return Ok(());
             }
         }
     }
 }
 
-/// proc_pid_cmdline(5). A file that is looked for on `PATH` keeps the name that it was called by.
-fn is_called(arguments: &[String], program: &OsString, wanted: &[OsString]) -> bool {
-    let wanted = std::iter::once(program).chain(wanted);
-    arguments
-        .iter()
-        .map(String::as_str)
-        .eq(wanted.map(|argument| argument.to_str().unwrap_or("\0")))
+/// Whether a process runs a target, or was called with it, as an interpreter or a shell is.
+fn is_called_with(program: &Path, arguments: &[String], target: &Path) -> bool {
+    let target = std::path::absolute(target).unwrap_or_else(|_| target.to_owned());
+    let real = std::fs::canonicalize(&target).unwrap_or_else(|_| target.clone());
+    // proc_pid_exe(5): the path of a file that has been replaced goes on like this.
+    let program = program.to_string_lossy();
+    let program = Path::new(program.trim_end_matches(" (deleted)"));
+    let mut called_with = arguments.iter().take(3).map(Path::new);
+    program == target
+        || program == real
+        || called_with.any(|argument| argument == target || argument == real)
 }
 
 #[async_trait]
@@ -333,33 +345,44 @@ impl Runtime for LocalProcess {
         }
     }
 
+    async fn prepare(&self, target: &Path) -> Result<(), Error> {
+        match &self.start {
+            Start::Command(..) => {
+                self.start_folder()?;
+                let (folder, _) = split(&self.pid_file)?;
+                let made = Disk::real().create_dir_all(folder);
+                made.doing(|| format!("cannot create the folder of {}", self.pid_file.display()))?;
+                self.started()?;
+                self.open_log().map(drop)
+            }
+            Start::BySupervisor(_) => self.supervised_process(target).map(drop),
+        }
+    }
+
     async fn state(&self) -> Result<ServiceState, Error> {
-        let ended = self.ended();
-        Ok(match self.named()? {
+        Ok(match self.running()? {
             Some(process) => ServiceState::Running(format!("{} {}", process.pid, process.started)),
-            None => ServiceState::Stopped(match ended {
+            None => ServiceState::Stopped(match self.ended() {
                 Some(status) => format!("it ended with {status}"),
                 None => "it does not run".to_owned(),
             }),
         })
     }
 
-    async fn restart(&self, target: &Path) -> Result<(), Error> {
+    async fn restart(&self, target: &Path, patience: Duration) -> Result<(), Error> {
         match &self.start {
             Start::Command(program, arguments) => {
-                self.stop(target).await?;
+                self.stop(patience).await?;
                 self.start(program, arguments).await
             }
             Start::BySupervisor(signal) => {
-                let Some(process) = self.service(target)? else {
-                    let text = format!(
-                        "nobody runs the process of {}: start its supervisor",
-                        self.pid_file.display()
-                    );
-                    return Err(Error::runtime(text));
-                };
-                self.tell(&process, *signal)?;
-                self.started_again(&process, target).await
+                let process = self.supervised_process(target)?;
+                let ran_target = system::runs(process.pid, target) == Some(true);
+                system::tell(process.pid, *signal).map_err(|error| {
+                    let text = format!("process {} cannot be told to end", process.pid);
+                    Error::runtime(text).with_source(error)
+                })?;
+                self.started_again(&process, ran_target, target).await
             }
         }
     }

@@ -65,15 +65,27 @@ mod unix {
         }
     }
 
-    /// From proc_pid_stat(5): the third field is the state, the 22nd the time of the start. The second may hold spaces and brackets.
-    fn started(process: u32) -> Option<u64> {
+    /// From proc_pid_stat(5), from the third field on: the state; the fifth is the group, the 22nd the time of the start. The second may
+    /// hold spaces and brackets.
+    fn fields(process: &str) -> Option<Vec<String>> {
         let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
         let (_, rest) = stat.rsplit_once(") ")?;
-        let mut fields = rest.split(' ');
-        match fields.next()? {
-            "Z" | "X" => None, // it has ended, and waits for its parent to notice
-            _ => fields.nth(18)?.parse().ok(),
+        Some(rest.split(' ').map(str::to_owned).collect())
+    }
+
+    /// Whether it has ended, and only waits for its parent to notice.
+    fn is_over(fields: &[String]) -> bool {
+        fields
+            .first()
+            .is_none_or(|state| state == "Z" || state == "X")
+    }
+
+    fn started(process: u32) -> Option<u64> {
+        let fields = fields(&process.to_string())?;
+        if is_over(&fields) {
+            return None;
         }
+        fields.get(19)?.parse().ok()
     }
 
     /// The file that a process runs, and how it was called.
@@ -93,27 +105,76 @@ mod unix {
         Some((running.dev(), running.ino()) == (target.dev(), target.ino()))
     }
 
-    pub(in crate::runtime) fn tell(process: &Process, signal: Signal) -> io::Result<()> {
+    /// In which folder a process is, and whose it is.
+    pub(in crate::runtime) fn is_mine_in(process: u32, folder: &std::path::Path) -> bool {
+        use std::os::unix::fs::MetadataExt as _;
+        let place = std::fs::read_link(format!("/proc/{process}/cwd"));
+        let owner = std::fs::metadata(format!("/proc/{process}")).map(|metadata| metadata.uid());
+        place.is_ok_and(|place| place == folder)
+            && owner.is_ok_and(|owner| owner == rustix::process::geteuid().as_raw())
+    }
+
+    /// What tells this start of the system from others: proc_sys_kernel(5), `random/boot_id`.
+    pub(in crate::runtime) fn boot() -> String {
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        id.trim().to_owned()
+    }
+
+    pub(in crate::runtime) fn tell(process: u32, signal: Signal) -> io::Result<()> {
+        match pid(process) {
+            Some(pid) => Ok(kill_process(pid, of_system(signal))?),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Tells all processes of a group that this process made, whether or not the one lives that it was made for.
+    pub(in crate::runtime) fn tell_group(leader: u32, signal: Signal) -> io::Result<()> {
+        match pid(leader).map(|leader| kill_process_group(leader, of_system(signal))) {
+            // Nobody is left.
+            None | Some(Err(rustix::io::Errno::SRCH)) => Ok(()),
+            Some(told) => Ok(told?),
+        }
+    }
+
+    pub(in crate::runtime) fn kill_group(leader: u32) {
+        if let Some(leader) = pid(leader) {
+            // What has ended by itself needs no more.
+            let _ = kill_process_group(leader, rustix::process::Signal::KILL);
+        }
+    }
+
+    /// Whether anybody of a group lives.
+    pub(in crate::runtime) fn has_members(leader: u32) -> bool {
+        let left = pid(leader).map(rustix::process::test_kill_process_group);
+        if matches!(left, None | Some(Err(rustix::io::Errno::SRCH))) {
+            return false;
+        }
+        if look(leader).is_some() {
+            return true;
+        }
+        // Those that have ended, and that nobody has waited for, count above.
+        let Ok(processes) = std::fs::read_dir("/proc") else {
+            return true;
+        };
+        processes.flatten().any(|entry| {
+            let fields = fields(&entry.file_name().to_string_lossy());
+            fields.is_some_and(|fields| {
+                !is_over(&fields)
+                    && fields
+                        .get(2)
+                        .is_some_and(|group| *group == leader.to_string())
+            })
+        })
+    }
+
+    fn of_system(signal: Signal) -> rustix::process::Signal {
         use rustix::process::Signal as Os;
-        let signal = match signal {
+        match signal {
             Signal::Terminate => Os::TERM,
             Signal::Interrupt => Os::INT,
             Signal::Hangup => Os::HUP,
             Signal::User1 => Os::USR1,
             Signal::User2 => Os::USR2,
-        };
-        let Some(pid) = pid(process.pid) else {
-            return Err(io::ErrorKind::NotFound.into());
-        };
-        Ok(kill_process(pid, signal)?)
-    }
-
-    /// With what it started, if it leads a group of its own.
-    pub(in crate::runtime) fn kill(process: &Process) {
-        if let Some(pid) = pid(process.pid) {
-            // What has ended by itself needs no more.
-            let _ = kill_process_group(pid, rustix::process::Signal::KILL);
-            let _ = kill_process(pid, rustix::process::Signal::KILL);
         }
     }
 
@@ -144,11 +205,27 @@ mod other {
         None
     }
 
-    pub(in crate::runtime) fn tell(_: &Process, _: Signal) -> io::Result<()> {
+    pub(in crate::runtime) fn is_mine_in(_: u32, _: &Path) -> bool {
+        false
+    }
+
+    pub(in crate::runtime) fn boot() -> String {
+        String::new()
+    }
+
+    pub(in crate::runtime) fn tell(_: u32, _: Signal) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    pub(in crate::runtime) fn kill(_: &Process) {}
+    pub(in crate::runtime) fn tell_group(_: u32, _: Signal) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(in crate::runtime) fn kill_group(_: u32) {}
+
+    pub(in crate::runtime) fn has_members(_: u32) -> bool {
+        false
+    }
 
     pub(in crate::runtime) fn separate(_: &mut Command) {}
 }

@@ -1,5 +1,6 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use subprocess::{Command, Ran};
@@ -110,7 +111,11 @@ impl Runtime for SystemdUnit {
         state_of(&self.unit, &String::from_utf8_lossy(&shown.stdout))
     }
 
-    async fn restart(&self, _target: &Path) -> Result<(), Error> {
+    async fn prepare(&self, _target: &Path) -> Result<(), Error> {
+        self.state().await.map(drop)
+    }
+
+    async fn restart(&self, _target: &Path, _patience: Duration) -> Result<(), Error> {
         let forget = ["reset-failed", "--", &self.unit];
         // A unit that has not failed, or is not loaded, has nothing to be forgotten.
         self.call(&self.systemctl, &forget).await?;

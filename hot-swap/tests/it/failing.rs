@@ -48,7 +48,7 @@ async fn g80_a_binary_that_hangs_is_rolled_back_at_the_deadline() {
     let swap = world.swap().with_deadline(Duration::from_secs(7));
     let error = assert_kind(run(&swap).await, ErrorKind::RolledBack);
     assert!(
-        format!("{error:#}").contains("no good answer within 7 s"),
+        format!("{error:#}").contains("it did not come up within 7 s"),
         "{error:#}"
     );
     assert!(
@@ -91,7 +91,7 @@ async fn g80_a_service_that_does_not_pass_its_probe_is_rolled_back() {
     let error = assert_kind(run(&swap).await, ErrorKind::RolledBack);
     let text = format!("{error:#}");
     assert!(
-        text.contains("it does not pass its health probe: 500 Internal"),
+        text.contains("it does not pass its health probe within 30 s: 500 Internal"),
         "{text}"
     );
     assert_rolled_back(&world, error.report().unwrap());
@@ -104,6 +104,7 @@ async fn g80_a_command_says_whether_it_works() {
     let script = "echo \"$LOCKSTEP_TARGET is bad\" >&2; exit 3";
     let swap = world
         .bare()
+        .with_deadline(Duration::from_millis(300))
         .with_probe(CommandProbe::new("sh", ["-c", script]));
     let error = assert_kind(run(&swap).await, ErrorKind::RolledBack);
     let text = format!("{error:#}");
@@ -170,7 +171,7 @@ async fn g81_a_wrong_hash_after_the_replacement_is_rolled_back() {
 
 /// Makes one kind of effect fail on files with a certain name.
 #[derive(Debug)]
-struct Fails(Operation, &'static str);
+struct Fails(Operation, &'static str, std::io::ErrorKind);
 
 impl Observer for Fails {
     fn before(&self, effect: &Effect<'_>) -> Verdict {
@@ -178,7 +179,7 @@ impl Observer for Fails {
         if effect.operation == self.0
             && (name(&effect.path) || effect.to.as_deref().is_some_and(name))
         {
-            return Verdict::Fail(std::io::ErrorKind::PermissionDenied.into());
+            return Verdict::Fail(self.2.into());
         }
         Verdict::Proceed
     }
@@ -188,13 +189,22 @@ impl Observer for Fails {
 
 #[tokio::test(start_paused = true)]
 async fn g82_without_a_backup_nothing_is_touched() {
-    for fails in [
-        Fails(Operation::Rename, "saving"),
-        Fails(Operation::SyncFile, "saving"),
+    use std::io::ErrorKind as Os;
+    for (operation, fails, kind) in [
+        (Operation::Rename, Os::Other, ErrorKind::NoBackup),
+        (Operation::SyncFile, Os::Other, ErrorKind::NoBackup),
+        (Operation::Rename, Os::StorageFull, ErrorKind::NoSpace),
+        (
+            Operation::Rename,
+            Os::PermissionDenied,
+            ErrorKind::PermissionDenied,
+        ),
     ] {
         let world = World::new();
+        let fails = Fails(operation, "saving", fails);
         let swap = world.swap().with_disk(Disk::observed(Arc::new(fails)));
-        let error = assert_kind(run(&swap).await, ErrorKind::NoBackup);
+        let error = assert_kind(run(&swap).await, kind);
+        assert!(error.to_string().contains("cannot be backed up"), "{error}");
         assert_eq!(error.report().unwrap().outcome, Outcome::NotSwapped);
         assert_eq!(world.read("bin/server"), "server 1.0\n");
         assert_eq!(world.service.starts(), 0);
@@ -206,7 +216,11 @@ async fn g82_without_a_backup_nothing_is_touched() {
 #[tokio::test(start_paused = true)]
 async fn g82_where_links_are_not_allowed_the_backup_is_a_copy() {
     let world = World::new();
-    let fails = Fails(Operation::HardLink, "server");
+    let fails = Fails(
+        Operation::HardLink,
+        "server",
+        std::io::ErrorKind::PermissionDenied,
+    );
     let disk = Disk::observed(Arc::new(fails));
     run(&world.swap().with_disk(disk.clone())).await.unwrap();
     assert_eq!(world.backups(), ["server 1.0\n"]);
@@ -226,12 +240,10 @@ async fn g84_if_going_back_fails_the_error_says_so_and_names_the_backup() {
         let folder = world.path("bin/.lockstep-swap/server/backups");
         let spoiling = folder.clone();
         let swap = world.swap().with_probe(ProbeFn(move |_: &Path| {
-            let backup = fs::read_dir(&spoiling)
-                .unwrap()
-                .next()
-                .unwrap()
-                .unwrap()
-                .path();
+            let Some(backup) = fs::read_dir(&spoiling).unwrap().next() else {
+                return Err(Unhealthy::new("no"));
+            };
+            let backup = backup.unwrap().path();
             let whole = fs::read(&backup).unwrap();
             fs::remove_file(&backup).unwrap();
             if damage == "damaged" {
@@ -246,7 +258,7 @@ async fn g84_if_going_back_fails_the_error_says_so_and_names_the_backup() {
         let text = format!("{error:#}");
         assert!(text.contains(name.to_str().unwrap()), "{text}");
         assert!(
-            text.contains("it does not pass its health probe: no"),
+            text.contains("it does not pass its health probe within 30 s: no"),
             "{text}"
         );
         assert_eq!(world.read("bin/server"), "server 1.1\n");

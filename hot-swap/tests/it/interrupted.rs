@@ -6,7 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use durable_fs::Disk;
-use hot_swap::{CancellationToken, Error, ErrorKind, FakeRuntime, Found, HotSwap, Outcome, Report};
+use hot_swap::{
+    CancellationToken, Candidate, Error, ErrorKind, FakeRuntime, Found, HotSwap, Outcome, Report,
+};
 use testkit::Exploration;
 
 use crate::world::{World, assert_kind, behaviour, digest, names, run};
@@ -187,4 +189,103 @@ async fn g83_a_damaged_note_is_an_error_that_names_it() {
         "{error}"
     );
     assert_eq!(world.read("bin/server"), OLD);
+}
+
+/// Whoever asks for what was before gets that, and not the one before that.
+#[tokio::test(start_paused = true)]
+async fn g83_who_goes_back_after_an_interruption_gets_what_was_before_it() {
+    for (phase, in_place, outcome) in [
+        ("replacing", "server 1.1\n", Outcome::Swapped),
+        ("rolling_back", "server 1.1\n", Outcome::Swapped),
+        ("rolling_back", OLD, Outcome::Unchanged),
+        ("replacing", OLD, Outcome::Unchanged),
+    ] {
+        let world = World::new();
+        leave(&world, phase, in_place);
+        let older = format!("20200101T000000Z-{}", digest("server 0.9\n"));
+        let backups = world.path("bin/.lockstep-swap/server/backups");
+        fs::write(backups.join(older), "server 0.9\n").unwrap();
+        let back = HotSwap::new(world.path("bin/server"), Candidate::previous())
+            .with_runtime(world.service.clone());
+        let report = run(&back).await.unwrap();
+        assert_eq!(report.outcome, outcome, "{phase} {in_place}");
+        assert_eq!(report.new, Some(digest(OLD)));
+        assert_eq!(world.read("bin/server"), OLD);
+        if in_place != OLD || phase == "rolling_back" {
+            assert_eq!(world.service.running().unwrap(), OLD.as_bytes());
+        }
+        assert_eq!(world.state(), ["backups", "lock"]);
+        // What is in place again may be written into: it is no backup any more.
+        assert_eq!(world.backups(), ["server 0.9\n"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn g83_what_was_before_must_run_before_the_interruption_is_forgotten() {
+    let world = World::new();
+    leave(&world, "replacing", "server 1.1\n");
+    let service = FakeRuntime::new(|_| hot_swap::Behaviour::Exits);
+    let back =
+        HotSwap::new(world.path("bin/server"), Candidate::previous()).with_runtime(service.clone());
+    let error = assert_kind(run(&back).await, ErrorKind::Runtime);
+    assert!(
+        error
+            .to_string()
+            .contains("the service does not run with it"),
+        "{error}"
+    );
+    assert_eq!(world.read("bin/server"), OLD);
+    assert_eq!(world.state(), ["backups", "lock", "swap.json"]);
+    // Swapping in what is in place is no better.
+    world.write("next", OLD);
+    let same = world.bare().with_runtime(service);
+    assert_kind(run(&same).await, ErrorKind::Runtime);
+    // Somebody mends the service.
+    assert_eq!(
+        run(&world.swap()).await.unwrap().outcome,
+        Outcome::Unchanged
+    );
+    assert_eq!(world.service.running().unwrap(), OLD.as_bytes());
+    assert_eq!(world.state(), ["backups", "lock"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn g83_a_build_that_fails_leaves_no_interrupted_swap_undecided() {
+    let world = World::new();
+    leave(&world, "replacing", "server 1.1\n");
+    let swap = world
+        .swap()
+        .with_build(hot_swap::Build::new("false", [""; 0]));
+    let error = assert_kind(run(&swap).await, ErrorKind::Build);
+    assert_eq!(error.report().unwrap().found, Some(Found::Unverified));
+    assert_eq!(world.read("bin/server"), OLD);
+    assert_eq!(world.service.running().unwrap(), OLD.as_bytes());
+    assert_eq!(world.state(), ["backups", "lock"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn g84_a_lost_backup_is_no_dead_end() {
+    let world = World::new();
+    leave(&world, "replacing", "server 1.1\n");
+    let backups = world.path("bin/.lockstep-swap/server/backups");
+    for backup in names(&backups) {
+        fs::remove_file(backups.join(backup)).unwrap();
+    }
+    world.write("next", "server 1.2\n");
+    let error = assert_kind(run(&world.swap()).await, ErrorKind::RollbackFailed);
+    assert!(error.to_string().contains("the backup is "), "{error}");
+    assert_eq!(world.read("bin/server"), "server 1.1\n");
+    // Its own candidate can still be checked.
+    let world_of_its_own = World::new();
+    leave(&world_of_its_own, "replacing", "server 1.1\n");
+    fs::remove_dir_all(world_of_its_own.path("bin/.lockstep-swap/server/backups")).unwrap();
+    assert_eq!(
+        run(&world_of_its_own.swap()).await.unwrap().outcome,
+        Outcome::Swapped
+    );
+    // And whoever says so goes on with what is in place.
+    let leaving = world.swap().with_on_failure(hot_swap::OnFailure::Leave);
+    assert_eq!(run(&leaving).await.unwrap().outcome, Outcome::Swapped);
+    assert_eq!(world.read("bin/server"), "server 1.2\n");
+    assert_eq!(world.backups(), ["server 1.1\n"]);
 }

@@ -95,3 +95,12 @@ async fn cleaning_keeps_the_newest() {
     assert_eq!(world.bare().clean(1).unwrap(), plan);
     assert_eq!(world.backups(), ["server 1.2\n"]);
 }
+
+#[tokio::test]
+async fn a_run_that_changes_nothing_deletes_no_backups() {
+    let world = World::new();
+    four_versions(&world).await;
+    let report = run(&world.bare().with_keep_backups(0)).await.unwrap();
+    assert_eq!(report.outcome, Outcome::Unchanged);
+    assert_eq!(world.backups().len(), 3);
+}

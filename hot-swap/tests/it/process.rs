@@ -11,6 +11,8 @@ use tempfile::TempDir;
 use crate::server::{Answers, ask, write_server};
 use crate::world::{assert_kind, run};
 
+const PATIENCE: Duration = Duration::from_secs(20);
+
 struct Service {
     folder: TempDir,
 }
@@ -62,6 +64,7 @@ impl Service {
 impl Drop for Service {
     fn drop(&mut self) {
         if self.path("pid").exists() {
+            kill_group(self.pid());
             kill(self.pid(), "KILL");
         }
     }
@@ -77,7 +80,11 @@ fn kill(pid: u32, signal: &str) {
 #[tokio::test]
 async fn a_running_binary_is_replaced_and_the_process_started_again() {
     let service = Service::new();
-    service.process().restart(&service.target()).await.unwrap();
+    service
+        .process()
+        .restart(&service.target(), PATIENCE)
+        .await
+        .unwrap();
     let first = service.pid();
     let report = run(&service.swap("1.1")).await.unwrap();
     assert_eq!(report.outcome, Outcome::Swapped);
@@ -91,7 +98,11 @@ async fn a_running_binary_is_replaced_and_the_process_started_again() {
 #[tokio::test]
 async fn g78_a_binary_that_runs_is_no_obstacle() {
     let service = Service::new();
-    service.process().restart(&service.target()).await.unwrap();
+    service
+        .process()
+        .restart(&service.target(), PATIENCE)
+        .await
+        .unwrap();
     let in_place = fs::OpenOptions::new().write(true).open(service.target());
     assert_eq!(
         in_place.unwrap_err().kind(),
@@ -112,7 +123,7 @@ async fn g79_a_binary_that_is_still_open_for_writing_is_started_a_moment_later()
         .open(service.target())
         .unwrap();
     let target = service.target();
-    let restart = process.restart(&target);
+    let restart = process.restart(&target, PATIENCE);
     tokio::pin!(restart);
     // Tried once, and not given up.
     let tried = tokio::time::timeout(Duration::from_millis(1), &mut restart).await;
@@ -131,7 +142,7 @@ async fn g80_bad_binaries_are_rolled_back_and_the_old_process_runs() {
     run(&service.swap("1.1")).await.unwrap();
     for (version, says) in [
         ("1.2-exits", "it ended with exit status: 1"),
-        ("1.3-hangs", "no good answer within 1 s"),
+        ("1.3-hangs", "it did not say its version within 1 s"),
     ] {
         let swap = service.swap(version);
         let swap = if version.contains("hangs") {
@@ -162,12 +173,12 @@ async fn a_process_that_does_not_end_is_killed() {
     )
     .with_log(service.path("log"))
     .with_grace(Duration::from_millis(50));
-    stubborn.restart(&service.target()).await.unwrap();
+    stubborn.restart(&service.target(), PATIENCE).await.unwrap();
     while stubborn.logs(1).await.unwrap().is_empty() {
         tokio::task::yield_now().await;
     }
     let first = service.pid();
-    stubborn.restart(&service.target()).await.unwrap();
+    stubborn.restart(&service.target(), PATIENCE).await.unwrap();
     assert_ne!(service.pid(), first);
     let ended = fs::read_to_string(format!("/proc/{first}/stat"));
     assert!(ended.is_err(), "{ended:?}");
@@ -181,12 +192,16 @@ async fn another_process_with_the_number_in_the_pid_file_is_left_alone() {
     // Whoever did not write the file cannot say what it means.
     let supervised = LocalProcess::supervised(service.path("pid"));
     let error = assert_kind(
-        supervised.restart(&service.target()).await,
+        supervised.restart(&service.target(), PATIENCE).await,
         ErrorKind::Policy,
     );
     assert!(error.to_string().contains("sleep"), "{error}");
     // Whoever did starts the service anew.
-    service.process().restart(&service.target()).await.unwrap();
+    service
+        .process()
+        .restart(&service.target(), PATIENCE)
+        .await
+        .unwrap();
     assert_ne!(service.pid(), stranger.id());
     assert_eq!(stranger.try_wait().unwrap(), None, "it lives");
     stranger.kill().unwrap();
@@ -197,20 +212,117 @@ fn sleeper() -> Child {
     Command::new("sleep").arg("1000").spawn().unwrap()
 }
 
+/// A kill between the start and its note.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_process_whose_pid_file_was_never_written_is_found() {
+async fn a_start_that_was_never_noted_is_found() {
     let service = Service::new();
-    service.process().restart(&service.target()).await.unwrap();
-    let first = service.pid();
+    service
+        .process()
+        .restart(&service.target(), PATIENCE)
+        .await
+        .unwrap();
+    let (first, note) = (service.pid(), service.path("pid.started"));
+    let noted: serde_json::Value = serde_json::from_slice(&fs::read(&note).unwrap()).unwrap();
+    let boot = &noted["boot"];
+    fs::write(
+        note,
+        format!(r#"{{"boot": {boot}, "pid": null, "time": 0}}"#),
+    )
+    .unwrap();
     fs::remove_file(service.path("pid")).unwrap();
-    service.process().restart(&service.target()).await.unwrap();
+    service
+        .process()
+        .restart(&service.target(), PATIENCE)
+        .await
+        .unwrap();
     assert_ne!(service.pid(), first);
-    let found = fs::read_to_string(format!("/proc/{first}/stat"));
-    assert!(
-        !found.is_ok_and(|stat| !stat.contains(") Z")),
-        "there are not two"
-    );
+    assert!(!lives(first), "there are not two");
+}
+
+fn lives(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|stat| !stat.contains(") Z"))
+}
+
+/// Called in the same way, from elsewhere or by somebody: it is not the service.
+#[tokio::test]
+async fn a_process_that_was_called_alike_is_left_alone() {
+    let (ours, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let process = |folder: &TempDir| {
+        write_server(&folder.path().join("server"), "1.0");
+        LocalProcess::command("./server", ["serve", "address"], folder.path().join("pid"))
+            .with_folder(folder.path())
+    };
+    let (ours_process, other_process) = (process(&ours), process(&other));
+    let started = |folder: &TempDir| {
+        let pid = fs::read_to_string(folder.path().join("pid")).unwrap();
+        pid.trim().parse::<u32>().unwrap()
+    };
+    for process in [&ours_process, &other_process] {
+        process
+            .restart(Path::new("./server"), PATIENCE)
+            .await
+            .unwrap();
+    }
+    let (first, stranger) = (started(&ours), started(&other));
+    fs::remove_file(ours.path().join("pid")).unwrap();
+    let note = ours.path().join("pid.started");
+    let noted: serde_json::Value = serde_json::from_slice(&fs::read(&note).unwrap()).unwrap();
+    let boot = &noted["boot"];
+    fs::write(
+        note,
+        format!(r#"{{"boot": {boot}, "pid": null, "time": 0}}"#),
+    )
+    .unwrap();
+    ours_process
+        .restart(Path::new("./server"), PATIENCE)
+        .await
+        .unwrap();
+    assert!(lives(stranger) && !lives(first));
+    for pid in [first, stranger, started(&ours)] {
+        kill(pid, "KILL");
+    }
+}
+
+/// `#!/bin/sh`: what runs is the shell.
+#[tokio::test]
+async fn a_service_that_is_a_script_is_ended_with_all_that_it_started() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let service = Service::new();
+    let script = "#!/bin/sh\nsleep 1000 &\necho $! >> children\nwait\n";
+    fs::write(service.path("app"), script).unwrap();
+    fs::set_permissions(service.path("app"), fs::Permissions::from_mode(0o755)).unwrap();
+    let app =
+        LocalProcess::command("./app", [""; 0], service.path("pid")).with_folder(service.path(""));
+    let mut leaders = Vec::new();
+    for starts in 1..=3 {
+        app.restart(Path::new("./app"), PATIENCE).await.unwrap();
+        leaders.push(service.pid());
+        let children = || fs::read_to_string(service.path("children")).unwrap_or_default();
+        while children().lines().count() < starts {
+            tokio::task::yield_now().await;
+        }
+        let all = children();
+        let mut all: Vec<u32> = all.lines().map(|line| line.parse().unwrap()).collect();
+        assert!(lives(all.pop().unwrap()));
+        assert!(all.into_iter().all(|before| !lives(before)));
+        assert_eq!(leaders.iter().filter(|leader| lives(**leader)).count(), 1);
+    }
+    // The leader is gone, and what it started is not.
+    kill(service.pid(), "KILL");
+    app.restart(Path::new("./app"), PATIENCE).await.unwrap();
+    let children = fs::read_to_string(service.path("children")).unwrap();
+    assert!(!lives(children.lines().nth(2).unwrap().parse().unwrap()));
+    kill_group(service.pid());
+}
+
+fn kill_group(leader: u32) {
+    let group = format!("-{leader}");
+    let _ = Command::new("kill")
+        .args(["-KILL", "--", &group])
+        .stderr(Stdio::null())
+        .status();
 }
 
 #[tokio::test]
@@ -240,6 +352,54 @@ async fn a_supervised_process_is_told_and_waited_for() {
     assert_eq!(ask(&service.path("address")).as_deref(), Some("1.1"));
 }
 
+/// It was told, and takes its time: it still runs the binary from before, and that is not a restart.
+#[tokio::test]
+async fn a_supervised_process_that_ends_slowly_is_waited_for() {
+    let service = Service::new();
+    let slow = "trap 'sleep 0.5; exit' TERM; while :; do sleep 0.05; done";
+    fs::write(service.path("slow"), format!("#!/bin/sh\n{slow}\n")).unwrap();
+    let script = "while :; do sh \"$0\" & echo $! > \"$1.new\"; mv \"$1.new\" \"$1\"; wait; done";
+    let mut supervisor = Command::new("sh")
+        .args(["-c", script])
+        .args([service.path("slow"), service.path("pid")])
+        .spawn()
+        .unwrap();
+    while !service.path("pid").exists() {
+        tokio::task::yield_now().await;
+    }
+    let first = service.pid();
+    let process = LocalProcess::supervised(service.path("pid"));
+    let told = process.restart(&service.path("slow"), PATIENCE).await;
+    let second = service.pid();
+    supervisor.kill().unwrap();
+    supervisor.wait().unwrap();
+    told.unwrap();
+    assert_ne!(second, first);
+}
+
+#[tokio::test]
+async fn a_wrong_name_changes_nothing() {
+    let service = Service::new();
+    let before = fs::read(service.target()).unwrap();
+    let nobody = service
+        .swap("1.1")
+        .with_runtime(LocalProcess::supervised(service.path("typo")));
+    let error = assert_kind(run(&nobody).await, ErrorKind::Runtime);
+    assert!(
+        error.to_string().contains("start its supervisor"),
+        "{error}"
+    );
+    fs::write(service.path("file"), "").unwrap();
+    let log = service.process().with_log(service.path("file/log"));
+    assert!(run(&service.swap("1.1").with_runtime(log)).await.is_err());
+    let unit = hot_swap::SystemdUnit::new("web.service").with_programs("/nonexistent", "/x");
+    assert_kind(
+        run(&service.swap("1.1").with_runtime(unit)).await,
+        ErrorKind::Runtime,
+    );
+    assert_eq!(fs::read(service.target()).unwrap(), before);
+}
+
 #[tokio::test]
 async fn a_pid_file_that_says_nothing_useful_is_named() {
     let service = Service::new();
@@ -249,7 +409,7 @@ async fn a_pid_file_that_says_nothing_useful_is_named() {
         ServiceState::Stopped(_)
     ));
     let error = assert_kind(
-        supervised.restart(&service.target()).await,
+        supervised.restart(&service.target(), PATIENCE).await,
         ErrorKind::Runtime,
     );
     assert!(

@@ -212,3 +212,99 @@ async fn a_link_in_the_place_of_the_state_folder_is_not_followed() {
     assert!(names(&world.path("elsewhere")).is_empty());
     assert_eq!(world.read("bin/server"), "server 1.0\n");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_does_not_run_is_started_also_when_its_binary_is_right() {
+    let world = World::new();
+    world.write("next", "server 1.0\n");
+    let report = run(&world.swap()).await.unwrap();
+    assert_eq!(report.outcome, Outcome::Unchanged);
+    assert_eq!(world.service.running().unwrap(), b"server 1.0\n");
+    assert!(report.step(Step::CheckService).is_some());
+    run(&world.swap()).await.unwrap();
+    assert_eq!(world.service.starts(), 1, "it runs");
+
+    let world = World::new();
+    world.write("bin/server", "1.0 exits");
+    world.write("next", "1.0 exits");
+    let error = assert_kind(run(&world.swap()).await, ErrorKind::Runtime);
+    assert!(
+        error.to_string().contains("the right binary is in place"),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_may_take_its_time_to_become_healthy() {
+    let world = World::new();
+    let asked = Arc::new(Mutex::new(0));
+    let counting = asked.clone();
+    let swap = world.swap().with_probe(ProbeFn(move |_: &std::path::Path| {
+        let mut asked = counting.lock().unwrap();
+        *asked += 1;
+        if *asked > 7 {
+            Ok(())
+        } else {
+            Err(hot_swap::Unhealthy::new("connection refused"))
+        }
+    }));
+    assert_eq!(run(&swap).await.unwrap().outcome, Outcome::Swapped);
+    assert_eq!(*asked.lock().unwrap(), 8);
+}
+
+#[tokio::test]
+async fn what_can_never_work_is_refused_before_anything_is_built() {
+    let world = World::new();
+    let touch = hot_swap::Build::new("touch", [world.path("built")]);
+    let hasty = world
+        .swap()
+        .with_settle_time(Duration::from_secs(2))
+        .with_deadline(Duration::from_secs(1));
+    let itself = HotSwap::new(world.path("bin/server"), world.path("bin/../bin/server"));
+    for swap in [hasty, itself] {
+        let swap = swap.with_build(touch.clone());
+        assert_kind(run(&swap).await, ErrorKind::Configuration);
+        assert_kind(swap.plan().await, ErrorKind::Configuration);
+    }
+    let nothing = HotSwap::new(world.path("bin/typo"), world.path("next"));
+    assert_kind(run(&nothing.with_build(touch)).await, ErrorKind::NoBackup);
+    assert!(!world.path("built").exists());
+    world.write("empty", "");
+    let empty = HotSwap::new(world.path("bin/server"), world.path("empty"));
+    let error = assert_kind(run(&empty).await, ErrorKind::Integrity);
+    assert!(error.to_string().ends_with("empty is empty"), "{error}");
+    assert_eq!(world.state(), ["backups", "lock"]);
+}
+
+#[tokio::test]
+async fn what_a_swap_keeps_is_for_nobody_else() {
+    let world = World::new();
+    run(&world.bare()).await.unwrap();
+    let mode = fs::metadata(world.path("bin/.lockstep-swap"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[tokio::test]
+async fn a_state_folder_on_another_file_system_is_refused() {
+    let world = World::new();
+    let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else {
+        return; // there is no other
+    };
+    if fs::metadata(elsewhere.path()).unwrap().dev()
+        == fs::metadata(world.path("bin")).unwrap().dev()
+    {
+        return;
+    }
+    let swap = world
+        .bare()
+        .with_state_folder(elsewhere.path().join("state"));
+    let error = assert_kind(run(&swap).await, ErrorKind::Unsupported);
+    assert!(
+        error.to_string().contains("is on another file system"),
+        "{error}"
+    );
+    assert_eq!(names(&elsewhere.path().join("state")), ["lock"]);
+}

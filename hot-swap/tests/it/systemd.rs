@@ -80,7 +80,9 @@ async fn a_unit_that_is_not_there_is_named() {
     assert_eq!(error.to_string(), "there is no systemd unit no.service");
     let nobody = SystemdUnit::new("web.service").with_programs("/nonexistent", "/nonexistent");
     let error = assert_kind(
-        nobody.restart(&world.path("server")).await,
+        nobody
+            .restart(&world.path("server"), std::time::Duration::from_secs(20))
+            .await,
         ErrorKind::Runtime,
     );
     assert!(
@@ -93,7 +95,9 @@ async fn a_unit_that_is_not_there_is_named() {
 async fn units_of_the_user_are_asked_for_as_such() {
     let world = World::new();
     let unit = world.unit("web.service").with_scope(Scope::User);
-    unit.restart(&world.path("server")).await.unwrap();
+    unit.restart(&world.path("server"), std::time::Duration::from_secs(20))
+        .await
+        .unwrap();
     assert_eq!(unit.logs(1).await.unwrap(), ["started 1.0"]);
     let calls = fs::read_to_string(world.path("calls")).unwrap();
     assert!(
