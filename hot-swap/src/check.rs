@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::run::late;
 use crate::{Error, Executed, HealthProbe, HotSwap, ServiceState, Unhealthy};
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -78,7 +77,7 @@ pub(crate) async fn service(
                     let text = format!("it does not pass its health probe within {seconds} s");
                     Error::runtime(text).with_source(unhealthy)
                 }
-                None => late("it did not come up", swap.deadline),
+                None => Error::late("it did not come up", swap.deadline),
             },
         ),
     }

@@ -1,5 +1,6 @@
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 use crate::Report;
 
@@ -88,6 +89,12 @@ impl Error {
     pub(crate) fn with_report(mut self, report: Report) -> Self {
         self.0.report = Some(report);
         self
+    }
+
+    /// What did not happen, as in "it did not come up".
+    pub(crate) fn late(what: &str, deadline: Duration) -> Self {
+        let seconds = deadline.as_secs_f32();
+        Self::new(ErrorKind::Runtime, format!("{what} within {seconds} s"))
     }
 
     pub(crate) fn cancelled() -> Self {

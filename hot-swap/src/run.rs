@@ -1,7 +1,6 @@
 //! The sequence of a swap.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use manifest_core::Sha256Digest;
 use subprocess::CancellationToken;
@@ -360,7 +359,7 @@ impl Work<'_> {
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let timeout = tokio::time::timeout_at(deadline, work).await;
-        timeout.unwrap_or_else(|_| Err(late(what, self.swap.deadline)))
+        timeout.unwrap_or_else(|_| Err(Error::late(what, self.swap.deadline)))
     }
 
     /// What an engine does can be given up at any time; what is done on this machine's disk is waited for.
@@ -377,9 +376,4 @@ impl Work<'_> {
             }
         }
     }
-}
-
-pub(crate) fn late(what: &str, deadline: Duration) -> Error {
-    let seconds = deadline.as_secs_f32();
-    Error::runtime(format!("{what} within {seconds} s"))
 }
