@@ -1,5 +1,5 @@
 use std::fs::{File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cap_std::fs::OpenOptions;
 
@@ -20,12 +20,27 @@ use crate::{Dir, Error, Operation, Result, platform};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct Lock(File);
+pub struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    /// A second handle of the open file, for a child process to inherit: if this process is killed, the lock is held until the child has
+    /// ended, too. Dropping the lock frees it all the same.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooManyOpenFiles`](crate::ErrorKind::TooManyOpenFiles).
+    pub fn share(&self) -> Result<File> {
+        let shared = self.file.try_clone();
+        shared.map_err(|error| Error::new(Operation::Lock, &self.path, error))
+    }
+}
 
 impl Drop for Lock {
     /// Closing alone would not do: a child that is just being started still holds a copy of the handle.
     fn drop(&mut self) {
-        let _ = self.0.unlock();
+        let _ = self.file.unlock();
     }
 }
 
@@ -44,7 +59,10 @@ impl Dir {
         options.read(true).write(true).create(true);
         let (file, _) = dir.open_regular(Operation::Lock, name, options)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Lock(file))),
+            Ok(()) => Ok(Some(Lock {
+                file,
+                path: dir.path().join(name),
+            })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => {
                 Err(Error::new(Operation::Lock, dir.path().join(name), error))
@@ -70,7 +88,7 @@ mod tests {
         let root = crate::Disk::real().open_dir(folder.path()).unwrap();
         let lock = root.try_lock("lock").unwrap().unwrap();
         // What a child process has between fork and exec.
-        let copy = lock.0.try_clone().unwrap();
+        let copy = lock.share().unwrap();
         drop(lock);
         assert!(root.try_lock("lock").unwrap().is_some());
         drop(copy);

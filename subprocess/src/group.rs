@@ -1,26 +1,47 @@
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 
 use tokio::process::{Child, Command};
 
 use crate::{Failed, Until, start};
 
 /// A process and what it started.
-pub(crate) struct Group(pub(crate) Child);
+pub(crate) struct Group {
+    pub(crate) leader: Child,
+    id: Option<u32>,
+    leftovers_end: bool,
+}
 
 impl Group {
-    /// Starts a program without input, in a group of its own, unless nobody wants it any more.
+    /// Starts a program in a group of its own, unless nobody wants it any more.
     pub(crate) async fn start(command: &mut Command, until: &Until) -> Result<Self, Failed> {
         until.check()?;
-        command.stdin(Stdio::null()).kill_on_drop(true);
+        command.stdin(until.input()?).kill_on_drop(true);
         platform::separate(command);
-        start(command).await.map(Self)
+        let leader = start(command).await?;
+        // Who keeps the command keeps its input open.
+        command.stdin(Stdio::null());
+        Ok(Self {
+            id: leader.id(),
+            leader,
+            leftovers_end: until.leftovers_end,
+        })
+    }
+
+    /// Waits for the leader to end by itself.
+    pub(crate) async fn wait(&mut self) -> Result<ExitStatus, Failed> {
+        let status = self.leader.wait().await.map_err(Failed::Start)?;
+        if let (Some(id), true) = (self.id, self.leftovers_end) {
+            // As long as anybody is left in the group, its number is no other's.
+            platform::kill(id);
+        }
+        Ok(status)
     }
 
     fn kill(&mut self) {
         // Once it was waited for, its number may be another's.
-        if let Some(id) = self.0.id() {
+        if let Some(id) = self.leader.id() {
             platform::kill(id);
-            let _ = self.0.start_kill(); // where there are no groups
+            let _ = self.leader.start_kill(); // where there are no groups
         }
     }
 
@@ -28,7 +49,7 @@ impl Group {
     pub(crate) async fn end(&mut self) {
         self.kill();
         // Killed, it ends at once; a failure to wait changes nothing.
-        let _ = self.0.wait().await;
+        let _ = self.leader.wait().await;
     }
 }
 

@@ -56,7 +56,7 @@ pub(crate) const GRACE: Duration = Duration::from_secs(1);
 pub async fn run(command: &mut Command, limit: usize, until: &Until) -> Result<Ran, Failed> {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut group = Group::start(command, until).await?;
-    let (stdout, stderr) = (group.0.stdout.take(), group.0.stderr.take());
+    let (stdout, stderr) = (group.leader.stdout.take(), group.leader.stderr.take());
     let (mut output, mut said) = (Vec::new(), Vec::new());
     let finished = {
         let read_stdout = read_all(stdout, &mut output, limit);
@@ -67,13 +67,13 @@ pub async fn run(command: &mut Command, limit: usize, until: &Until) -> Result<R
             tokio::select! {
                 read = &mut both => {
                     read?;
-                    group.0.wait().await.map_err(Failed::Start)
+                    group.wait().await
                 }
-                status = group.0.wait() => {
+                status = group.wait() => {
                     if let Ok(read) = tokio::time::timeout(GRACE, &mut both).await {
                         read?;
                     }
-                    status.map_err(Failed::Start)
+                    status
                 }
             }
         };
@@ -107,7 +107,7 @@ pub async fn run_into(
     );
     command.stdout(stdout).stderr(stderr);
     let mut group = Group::start(command, until).await?;
-    let ended = async { group.0.wait().await.map_err(Failed::Start) };
+    let ended = async { group.wait().await };
     let ended = until.wait_for(ended).await;
     if ended.is_err() {
         group.end().await;

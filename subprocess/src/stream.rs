@@ -45,7 +45,7 @@ pub async fn stream(
 ) -> Result<Streamed, Failed> {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut group = Group::start(command, until).await?;
-    let (stdout, stderr) = (group.0.stdout.take(), group.0.stderr.take());
+    let (stdout, stderr) = (group.leader.stdout.take(), group.leader.stderr.take());
     let mut end = String::new();
     let finished = {
         let mut keep = |text: &str| {
@@ -60,10 +60,10 @@ pub async fn stream(
             let both = read_lines(stdout, stderr, &mut keep);
             tokio::pin!(both);
             tokio::select! {
-                () = &mut both => group.0.wait().await.map_err(Failed::Start),
-                status = group.0.wait() => {
+                () = &mut both => group.wait().await,
+                status = group.wait() => {
                     let _ = tokio::time::timeout(GRACE, &mut both).await;
-                    status.map_err(Failed::Start)
+                    status
                 }
             }
         };
@@ -215,5 +215,31 @@ mod tests {
             .status()
             .unwrap();
         assert!(ended.success(), "it lives on");
+    }
+
+    #[tokio::test]
+    async fn what_is_left_behind_ends_if_it_is_to() {
+        let until = forever().and_what_it_started();
+        let (lines, streamed) = lines("sleep 1000 & echo $!; exit 3", &until).await;
+        assert_eq!(streamed.unwrap().status.code(), Some(3));
+        let is_there = || {
+            let state = std::fs::read_to_string(format!("/proc/{}/stat", lines[0]));
+            state.is_ok_and(|state| !state.contains(") Z"))
+        };
+        while is_there() {
+            tokio::task::yield_now().await; // the kernel is at it
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_is_held_open_as_long_as_the_program_runs() {
+        use std::io::{Seek as _, Write as _};
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"held\n").unwrap();
+        file.rewind().unwrap();
+        let until = forever().holding(file.try_clone().unwrap());
+        let (read, streamed) = lines("cat", &until).await;
+        assert_eq!(read, ["held"]);
+        assert!(streamed.unwrap().status.success());
     }
 }
