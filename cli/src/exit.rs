@@ -321,15 +321,15 @@ impl From<flash_gpu::Error> for Failure {
             ErrorKind::NoInstallation => {
                 "`lockstep update --root ROOT --manifest URL` installs a release"
             }
-            ErrorKind::NotConfigured => {
-                "nothing is to be done: the publisher wants no warm-up (`flash_gpu_config` in the manifest)"
-            }
             ErrorKind::NoGpu | ErrorKind::NoCuda | ErrorKind::Probe => {
                 "`lockstep flash-gpu --root ROOT --dry-run` shows what was found"
             }
             ErrorKind::DriverTooOld => "update the GPU's driver",
-            ErrorKind::NoInterpreter => "make the tool's venv/, or name a Python with --python",
-            ErrorKind::PythonTooOld => "make venv/ anew with a newer Python",
+            ErrorKind::NoInterpreter => {
+                "make the tool's venv/, or name a Python with --python for a tool that has none"
+            }
+            ErrorKind::PythonTooOld => "a newer Python is needed, in venv/ or by --python",
+            ErrorKind::Policy => "links are not followed: mount the other disk there instead",
             ErrorKind::Deadline => "give it more time with --deadline SECONDS",
             ErrorKind::Damaged => "`lockstep repair --root ROOT` replaces damaged files",
             ErrorKind::Busy => "wait until the other warm-up has ended, then run this again",

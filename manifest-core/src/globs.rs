@@ -117,6 +117,10 @@ fn compile(pattern: &str, limits: &Limits, set: &mut GlobSetBuilder) -> Result<(
             ),
         ));
     }
+    let too_complex = |error: globset::Error| {
+        let text = format!("the glob {pattern:?} is too complex");
+        Error::new(ErrorKind::Limit, text).with_source(error)
+    };
     let forms = if pattern.contains('/') {
         vec![pattern.to_owned()]
     } else {
@@ -126,19 +130,14 @@ fn compile(pattern: &str, limits: &Limits, set: &mut GlobSetBuilder) -> Result<(
         let glob = GlobBuilder::new(&form)
             .literal_separator(true)
             .build()
-            .map_err(|error| {
-                Error::new(ErrorKind::Manifest, format!("{pattern:?} is not a glob"))
-                    .with_source(error)
+            .map_err(|error| match error.kind() {
+                globset::ErrorKind::TooManyNestedAlternates => too_complex(error),
+                _ => Error::new(ErrorKind::Manifest, format!("{pattern:?} is not a glob"))
+                    .with_source(error),
             })?;
         // Not `compile_matcher`, which panics on a pattern that no automaton can hold.
         let matcher = GlobSet::builder().add(glob.clone()).build();
-        let matcher = matcher.map_err(|error| {
-            Error::new(
-                ErrorKind::Limit,
-                format!("the glob {pattern:?} is too complex"),
-            )
-            .with_source(error)
-        })?;
+        let matcher = matcher.map_err(too_complex)?;
         if ["probe", "probe/probe"]
             .iter()
             .any(|path| matcher.is_match(path))

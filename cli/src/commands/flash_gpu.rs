@@ -1,6 +1,6 @@
 //! `lockstep flash-gpu`.
 
-use flash_gpu::{ArtifactCheck, Event, Rerun};
+use flash_gpu::{ArtifactCheck, ErrorKind, Event, Obstacle, Rerun};
 
 use crate::args::flash_gpu::FlashGpu;
 use crate::exit::{Exit, Failure};
@@ -12,20 +12,30 @@ pub(crate) async fn run(arguments: FlashGpu) -> Result<Reply, Failure> {
     let flash = flash(&arguments);
     if arguments.dry_run {
         let check = flash.check(&cancel).await?;
-        let exit = if check.is_ready() {
+        let wants_none = |obstacle: &Obstacle| obstacle.kind == ErrorKind::NotConfigured;
+        let exit = if check.is_ready() || check.obstacles.iter().any(wants_none) {
             Exit::Done
         } else {
             Exit::Failed
         };
         return Ok(Reply::report(&shown::check(&check), shown::check_json(&check)).with_exit(exit));
     }
-    let report = flash.warm_up(&cancel).await.map_err(|error| {
-        let mut failure = Failure::from(error);
-        if let (Some(progress), false) = (&mut failure.progress, arguments.quiet) {
-            progress.last_lines.clear(); // they were shown as they came
+    let report = match flash.warm_up(&cancel).await {
+        Ok(report) => report,
+        // Over a fleet of tools, one without a warm-up is none that failed.
+        Err(error) if error.kind() == ErrorKind::NotConfigured => {
+            let reason = error.to_string();
+            let json = serde_json::json!({"outcome": "not_configured", "reason": reason});
+            return Ok(Reply::report(&format!("nothing to do: {reason}\n"), json));
         }
-        failure
-    })?;
+        Err(error) => {
+            let mut failure = Failure::from(error);
+            if let (Some(progress), false) = (&mut failure.progress, arguments.quiet) {
+                progress.last_lines.clear(); // they were shown as they came
+            }
+            return Err(failure);
+        }
+    };
     Ok(Reply::report(&shown::report(&report), json::value(&report))
         .with_warnings(report.warnings.clone()))
 }

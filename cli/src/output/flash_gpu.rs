@@ -96,6 +96,10 @@ pub(crate) fn check(check: &Check) -> String {
     table.row("tool", format!("{} {}", check.tool_id, check.tool_version));
     if let Some(stack) = &check.stack {
         gpus(&mut table, stack);
+        // Why there is none is in the way, and said there.
+        if !stack.gpus.is_empty() {
+            table.rows("not known", stack.notes.iter().cloned());
+        }
         versions(
             &mut table,
             stack.driver_version.as_ref(),

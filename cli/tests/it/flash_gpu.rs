@@ -144,6 +144,29 @@ fn what_is_in_the_way_is_named() {
         .exits(2);
 }
 
+/// Over a fleet of tools, it is run for each.
+#[test]
+fn a_release_that_wants_no_warm_up_is_no_failure() {
+    let world = World::new();
+    let served = world.served();
+    let manifest = served.manifest("1.0.0");
+    world
+        .run(&["update", "--root", "tool", "--manifest", &manifest])
+        .exits(0);
+    world
+        .run(&["flash-gpu", "--root", "tool"])
+        .exits(0)
+        .says("nothing to do: ");
+    let json = world
+        .run(&["flash-gpu", "--root", "tool", "--json"])
+        .exits(0)
+        .json();
+    assert_eq!(json["outcome"], "not_configured");
+    world
+        .run(&["flash-gpu", "--root", "tool", "--dry-run"])
+        .exits(0);
+}
+
 /// Whether a worker may take network jobs is decided by other things.
 #[test]
 fn eligibility_is_the_same_before_and_after() {

@@ -153,8 +153,16 @@ fn state_of(unit: &str, shown: &str) -> Result<ServiceState, Error> {
             .find(|(found, _)| *found == name)
             .map_or("", |(_, value)| value)
     };
-    if value("LoadState") == "not-found" {
-        return Err(Error::runtime(format!("there is no systemd unit {unit}")));
+    match value("LoadState") {
+        "loaded" => {}
+        "not-found" => {
+            return Err(Error::runtime(format!("there is no systemd unit {unit}")));
+        }
+        // masked, bad-setting, error
+        other => {
+            let text = format!("the systemd unit {unit} cannot be started: it is {other}");
+            return Err(Error::runtime(text));
+        }
     }
     let (active, sub) = (value("ActiveState"), value("SubState"));
     Ok(match (active, sub) {
@@ -213,5 +221,7 @@ mod tests {
             state("LoadState=not-found\nActiveState=inactive\nSubState=dead\n").unwrap_err();
         assert_eq!(error.kind(), crate::ErrorKind::Runtime);
         assert_eq!(error.to_string(), "there is no systemd unit x.service");
+        let error = state("LoadState=masked\nActiveState=inactive\nSubState=dead\n").unwrap_err();
+        assert!(error.to_string().ends_with("it is masked"), "{error}");
     }
 }
