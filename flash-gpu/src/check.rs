@@ -1,10 +1,11 @@
+use durable_fs::Dir;
 use tokio_util::sync::CancellationToken;
 
 use crate::blocking::blocking;
 use crate::requirements::{check_cuda, choose};
 use crate::store::Store;
 use crate::wanted::Wanted;
-use crate::{Check, Error, ErrorKind, FlashGpu, Key, Obstacle, Warmth, kept};
+use crate::{ArtifactCheck, Check, Error, ErrorKind, FlashGpu, Key, Obstacle, Warmth, kept};
 
 /// What is in the way.
 #[derive(Default)]
@@ -51,23 +52,18 @@ pub(crate) async fn check(flash: &FlashGpu, cancel: &CancellationToken) -> Resul
         .as_ref()
         .zip(gpu.as_ref())
         .map(|(stack, gpu)| Key::of(manifest.manifest_hash(), gpu, stack));
-    let warmth = match (wanted, key.clone()) {
-        (Some(wanted), Some(key)) => {
+    let store = {
+        let root = root.clone();
+        obstacles.keep(blocking(move || Store::look(&root)).await)?
+    };
+    if store.is_some() {
+        let root = root.clone();
+        obstacles.keep(blocking(move || Store::may_be_written(&root)).await)?;
+    }
+    let warmth = match (wanted, key.clone(), store) {
+        (Some(wanted), Some(key), Some(store)) => {
             let (how, stop) = (flash.artifact_check, cancel.clone());
-            blocking(move || {
-                let Some(store) = Store::look(&root)? else {
-                    let reason = "nothing was ever warmed up here".into();
-                    return Ok(Warmth::Cold { reason });
-                };
-                let looked = kept::look(&store, &key, &wanted, how, &stop)?;
-                Ok(match looked {
-                    Ok(record) => Warmth::Warm {
-                        since: record.warmed_at,
-                    },
-                    Err(reason) => Warmth::Cold { reason },
-                })
-            })
-            .await?
+            blocking(move || warmth(&root, store.as_ref(), &key, &wanted, how, &stop)).await?
         }
         _ => Warmth::Unknown,
     };
@@ -84,5 +80,26 @@ pub(crate) async fn check(flash: &FlashGpu, cancel: &CancellationToken) -> Resul
         key,
         warmth,
         obstacles: obstacles.0,
+    })
+}
+
+fn warmth(
+    root: &Dir,
+    store: Option<&Dir>,
+    key: &Key,
+    wanted: &Wanted,
+    how: ArtifactCheck,
+    cancel: &CancellationToken,
+) -> Result<Warmth, Error> {
+    let Some(store) = store else {
+        let reason = "nothing was ever warmed up here".into();
+        return Ok(Warmth::Cold { reason });
+    };
+    let looked = kept::look(root, store, key, wanted, how, cancel)?;
+    Ok(match looked {
+        Ok(record) => Warmth::Warm {
+            since: record.warmed_at,
+        },
+        Err(reason) => Warmth::Cold { reason },
     })
 }

@@ -31,7 +31,7 @@ pub enum ErrorKind {
     InvalidOutput,
     /// The script took longer than it may.
     Deadline,
-    /// The script left nothing that the manifest's `cache_artifacts` match.
+    /// After the script, there is nothing that the manifest's `cache_artifacts` match.
     NoArtifacts,
     /// The script is not what the manifest says.
     Damaged,

@@ -117,7 +117,8 @@ impl FlashGpu {
         self
     }
 
-    /// How long to wait between two looks at the GPU's memory while the script runs. Default: a second.
+    /// How long to wait between two looks at the GPU's memory while the script runs, or ten times as long as a look takes, if that is
+    /// longer. Default: a second.
     pub fn with_sampling(mut self, pause: Duration) -> Self {
         self.sampling = pause;
         self
@@ -142,7 +143,9 @@ impl FlashGpu {
     }
 
     /// How artifacts come to where they are kept, and back. Default: [`LinkPolicy::Share`], which copies nothing where the file
-    /// system can; [`LinkPolicy::Independent`] for tools that write into their own artifacts in place.
+    /// system can clone. Where it cannot, files below 64 MiB are copied all the same, so that a script that writes into them in place
+    /// does not destroy what is kept for another key; bigger ones are linked. [`LinkPolicy::Independent`] is for tools that write into
+    /// big artifacts in place as well.
     pub fn with_link_policy(mut self, policy: LinkPolicy) -> Self {
         self.link_policy = policy;
         self
@@ -176,13 +179,14 @@ impl FlashGpu {
     /// Warms up the GPU for the active release, unless that was done before.
     ///
     /// 1. The GPUs and the Python are looked for, and compared with the manifest's `dependencies`.
-    /// 2. If everything that an earlier warm-up kept for this [`Key`](crate::Key) is whole, files that are missing where the script had
-    ///    left them are put back, and that is all.
+    /// 2. If everything that an earlier warm-up kept for this [`Key`](crate::Key) is whole, and where the script had left it there is
+    ///    nothing else, files that are missing there are put back, and that is all.
     /// 3. Otherwise `flash_gpu_config.warmup_script`, which must be a file of the release and what the manifest says, is run in the
     ///    release's folder: `python <release>/<script> --input <file> --output <file>`.
     /// 4. It has to end with exit code 0 and leave one JSON object of at most 1 MiB in the output file.
     /// 5. The files that `cache_artifacts` match, below the release's folder or the root's `cache/`, are linked or copied to
-    ///    `cache/flash-gpu/<key>/`, hashed, and made durable. Then the release is warm.
+    ///    `cache/flash-gpu/<key>/`, hashed, and made durable. Then the release is warm. What was there before the script ran and is as it
+    ///    was is [only counted](crate::Artifacts::untouched), unless it was kept for this key already.
     ///
     /// The input file holds one JSON object:
     ///
@@ -206,7 +210,8 @@ impl FlashGpu {
     /// What is not known of the GPU is `null`. The script's environment is this program's, with `LOCKSTEP_ROOT`, `LOCKSTEP_VERSION`,
     /// `LOCKSTEP_CACHE_DIR`, `PYTHONUNBUFFERED=1` and `PYTHONDONTWRITEBYTECODE=1`, without `PYTHONHOME` and `PYTHONPATH`. If a GPU was
     /// chosen, `CUDA_VISIBLE_DEVICES` (AMD: `HIP_VISIBLE_DEVICES`) names it. The last megabyte of what it prints is in
-    /// `cache/flash-gpu/last.log` when it has ended.
+    /// `cache/flash-gpu/last.log` when it has ended. What it started and left behind is killed then. Its standard
+    /// input is empty: it is the open lock, which so is held as long as the script runs, even if this program is killed.
     ///
     /// # Errors
     /// Any [`ErrorKind`](crate::ErrorKind). Whatever it is, what was warm before is still so, and nothing new counts as warm.
@@ -223,7 +228,7 @@ impl FlashGpu {
     ///
     /// # Errors
     /// `NoInstallation`, `Manifest` if the active release's cannot be read, `Policy`, `PermissionDenied`, `Io`, `Cancelled`. What is in
-    /// the way of a warm-up is no error, but in the answer.
+    /// the way of a warm-up, also in `cache/`, is no error, but in the answer.
     ///
     /// # Cancel safety
     /// Nothing is changed, so the future may be dropped at any time.

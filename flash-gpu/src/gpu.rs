@@ -118,7 +118,7 @@ impl fmt::Display for Gpu {
 ///
 /// let gpu = Gpu::new(0, Vendor::Nvidia, Backend::Cuda, "NVIDIA L4").with_memory(23_034 << 20, 1 << 20);
 /// let stack = GpuStack::new("a test").with_driver_version("560.35.03").with_cuda_version("12.6").with_gpu(gpu);
-/// assert_eq!(stack.backends(), [Backend::Cuda]);
+/// assert_eq!(stack.gpus[0].backend, Backend::Cuda);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -174,18 +174,6 @@ impl GpuStack {
     pub fn with_note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
         self
-    }
-
-    /// Through what the GPUs compute, each once.
-    #[must_use]
-    pub fn backends(&self) -> Vec<Backend> {
-        let mut backends = Vec::new();
-        for gpu in &self.gpus {
-            if !backends.contains(&gpu.backend) {
-                backends.push(gpu.backend);
-            }
-        }
-        backends
     }
 
     /// The GPU that a choice means.

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use durable_fs::{Dir, FileKind, LinkPolicy, Placed, Replace};
+use durable_fs::{Dir, FileKind, LinkPolicy, Metadata, Placed, Replace};
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use tokio_util::sync::CancellationToken;
 
+use crate::collect::policy_for;
 use crate::hash::hash;
 use crate::record::{Artifact, Record, modified};
 use crate::wanted::Wanted;
@@ -14,8 +15,10 @@ use crate::{ArtifactCheck, Error, Key};
 /// One at a time in a folder. The updater removes such names, too.
 const TEMPORARY: &str = ".lockstep-put-back";
 
-/// The record of a key, if everything that it names is there and whole. `Err` in it says why not.
+/// The record of a key, if everything that it names is kept and whole, and nothing else has its name where the script had left it.
+/// `Err` in it says why not.
 pub(crate) fn look(
+    root: &Dir,
     store: &Dir,
     key: &Key,
     wanted: &Wanted,
@@ -33,10 +36,11 @@ pub(crate) fn look(
         Ok(folder) => folder,
         Err(error) => return Ok(Err(format!("{error:#}"))),
     };
-    let broken = record
-        .artifacts
-        .par_iter()
-        .find_map_first(|artifact| problem(&folder, artifact, how, cancel));
+    let broken = record.artifacts.par_iter().find_map_first(|artifact| {
+        let place = wanted.dir(root, artifact.place);
+        problem(&folder, artifact, how, cancel)
+            .or_else(|| difference(place, &folder, artifact, how, cancel))
+    });
     if cancel.is_cancelled() {
         return Err(Error::cancelled());
     }
@@ -75,6 +79,44 @@ fn problem(
     }
 }
 
+/// What tells that the file where the script had left an artifact is not what was kept. One that is missing can be put back.
+fn difference(
+    place: &Dir,
+    folder: &Dir,
+    artifact: &Artifact,
+    how: ArtifactCheck,
+    cancel: &CancellationToken,
+) -> Option<String> {
+    // Below what is no folder, nothing has the name; putting it back will say so.
+    let live = place.metadata(&artifact.path).ok()??;
+    if cancel.is_cancelled() {
+        return None;
+    }
+    let differs = || Some(format!("{} is not what was kept", artifact.path));
+    if live.kind != FileKind::File || live.len != artifact.size {
+        return differs();
+    }
+    let is_untouched = artifact.left.is_some() && artifact.left == modified(&live);
+    if how == ArtifactCheck::Times && is_untouched {
+        return None;
+    }
+    let kept = folder.metadata(artifact.kept_at()).ok().flatten();
+    // Where the platform keeps no such numbers, they are 0.
+    let is_one = |kept: Metadata| (kept.device, kept.inode) == (live.device, live.inode);
+    if live.inode != 0 && kept.is_some_and(is_one) {
+        return None;
+    }
+    let file = match place.open_file(&artifact.path) {
+        Ok(file) => file,
+        Err(error) => return Some(format!("{} cannot be compared: {error:#}", artifact.path)),
+    };
+    match hash(&file, cancel) {
+        Ok((digest, _)) if digest == artifact.sha256 => None,
+        Ok(_) => differs(),
+        Err(error) => Some(format!("{} cannot be read: {error}", artifact.path)),
+    }
+}
+
 /// Puts artifacts back that are missing where the script had left them. What has their name stays.
 ///
 /// Returns how many, and why others could not be.
@@ -93,6 +135,7 @@ pub(crate) fn put_back(
         }
         let place = wanted.dir(root, artifact.place);
         let kept = format!("{}/{}", record.key, artifact.kept_at());
+        let policy = policy_for(policy, artifact.size);
         match put_one_back(store, &kept, place, &artifact.path, policy) {
             Ok(true) => count += 1,
             Ok(false) => {}

@@ -72,8 +72,8 @@
 //!   them. Nothing that has such a name already is replaced. What the script itself does is the script's.
 //! - Whatever stops a warm-up (an error, the token, a dropped future, a kill, a power cut), nothing half counts as warm, and the same call
 //!   cleans up and does it again.
-//! - One warm-up of an installation runs at a time, whatever the number of processes; the others are told [`ErrorKind::Busy`]. An update
-//!   is not kept waiting.
+//! - One warm-up of an installation runs at a time, whatever the number of processes; the others are told [`ErrorKind::Busy`], also while
+//!   the script of one that was killed runs on. An update is not kept waiting.
 //! - The script is hashed right before it runs. The manifest's patterns are only compared with names that were found: no pattern leads out
 //!   of the two folders that are looked through, and no link is followed.
 //!
@@ -82,8 +82,11 @@
 //! - That the first GPU is the first one for the script: CUDA's order is by speed unless `CUDA_DEVICE_ORDER` says otherwise. Choose one
 //!   ([`FlashGpu::with_gpu`]) on machines with different ones.
 //! - That a release stays warm when packages of its environment change: they are not in the key. [`Rerun::Always`] warms up again.
-//! - That a kept artifact is another file than the script's ([`FlashGpu::with_link_policy`]). A tool that writes into its artifacts in
-//!   place changes both; the next warm-up notices and runs the script again.
+//! - That a new driver is noticed where the driver's version is not known: then it is not in the key, and the report warns.
+//! - That a big kept artifact is another file than the script's ([`FlashGpu::with_link_policy`]). A tool that writes into it in place
+//!   changes both; the next warm-up notices and runs the script again, as it does if a tool changes what matches `cache_artifacts`.
+//! - That what a script finds is kept: files that match, were there before it ran and are as they were are left where they are, also if
+//!   they are of a warm-up that was interrupted.
 //! - That what the script's modules are is what the manifest says. Only the script itself is hashed; `updater::Updater::verify` hashes all.
 //! - That a script that is not to be trusted does no harm. It runs with this program's rights.
 //!
@@ -93,11 +96,13 @@
 //!   in milliseconds. Without it, `nvidia-smi` is asked.
 //! - `testing`: `FakeGpu`, for tests of programs that embed this crate.
 
+mod access;
 mod blocking;
 mod check;
 mod collect;
 mod error;
 mod event;
+mod find;
 mod flash;
 mod gpu;
 mod hash;

@@ -7,6 +7,8 @@ use crate::{Error, ErrorKind};
 /// A set of patterns that takes for ever to compile.
 const MAX_PATTERNS: usize = 1_000;
 const MAX_TOTAL_LENGTH: usize = 64 * 1024;
+/// Bytes of a pattern or path in a message.
+const SHOWN: usize = 200;
 const FIELD: &str = "flash_gpu_config.cache_artifacts";
 
 /// The `cache_artifacts` of a manifest: paths below the release's folder or the root. `*` and `?` stop at `/`, `**` does not.
@@ -35,16 +37,23 @@ impl Patterns {
         for (index, text) in texts.iter().enumerate() {
             check(text).map_err(|why| refused(index, why))?;
             let glob = GlobBuilder::new(text).literal_separator(true).build();
-            let glob =
-                glob.map_err(|error| refused(index, format!("{text:?} is no pattern: {error}")))?;
+            // The error's own text has the whole pattern in it.
+            let glob = glob.map_err(|error| {
+                let why = format!("\"{}\" is no pattern: {}", shown(text), error.kind());
+                refused(index, why)
+            })?;
             // By itself, so that the error names the one that no automaton can hold.
             let alone = GlobSet::builder().add(glob.clone()).build();
-            alone.map_err(|error| refused(index, format!("it is too complex: {error}")))?;
+            alone.map_err(|error| {
+                let why = shown(&error.kind().to_string());
+                refused(index, format!("it is too complex: {why}"))
+            })?;
             set.add(glob);
         }
         let set = set.build().map_err(|error| {
-            let text = format!("{FIELD}: the patterns are too complex together");
-            Error::new(ErrorKind::Manifest, text).with_source(error)
+            let why = shown(&error.kind().to_string());
+            let text = format!("{FIELD}: the patterns are too complex together: {why}");
+            Error::new(ErrorKind::Manifest, text)
         })?;
         Ok(Self {
             texts: texts.to_vec(),
@@ -66,23 +75,32 @@ impl Patterns {
     }
 }
 
+/// As it goes into a message: not all of it, if it is long.
+pub(crate) fn shown(text: &str) -> String {
+    let end = subprocess::end_of(text, SHOWN);
+    let cut = if end.len() < text.len() { "…" } else { "" };
+    format!("{cut}{}", end.escape_debug())
+}
+
 /// What names something outside is a mistake or an attack, and matches nothing anyway.
 fn check(text: &str) -> Result<(), String> {
-    let shown = || subprocess::end_of(text, 200).escape_debug().to_string();
     if text.is_empty() {
         return Err("it is empty".into());
     }
     if text.contains('\\') || text.chars().any(char::is_control) {
         return Err(format!(
             "\"{}\" has a backslash or a control character",
-            shown()
+            shown(text)
         ));
     }
     if text.starts_with('/') || text.get(1..2) == Some(":") {
-        return Err(format!("\"{}\" is absolute", shown()));
+        return Err(format!("\"{}\" is absolute", shown(text)));
     }
     if text.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        return Err(format!("\"{}\" has an empty part, `.` or `..`", shown()));
+        return Err(format!(
+            "\"{}\" has an empty part, `.` or `..`",
+            shown(text)
+        ));
     }
     Ok(())
 }
@@ -142,6 +160,19 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Manifest, "{text:?}");
             assert!(error.to_string().contains("cache_artifacts[1]"), "{error}");
         }
+    }
+
+    #[test]
+    fn of_a_long_pattern_a_message_has_the_end() {
+        for start in ["[", "/", "..", ""] {
+            let text = format!("{start}{}", "x".repeat(20_000));
+            let message = match patterns(&[&text]) {
+                Err(error) => format!("{error:#}"),
+                Ok(_) => shown(&text),
+            };
+            assert!(message.contains("…x") && message.len() < 400, "{message}");
+        }
+        assert_eq!(shown("cache/*\n"), "cache/*\\n");
     }
 
     #[test]

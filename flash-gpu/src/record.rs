@@ -43,6 +43,9 @@ pub(crate) struct Artifact {
     pub(crate) sha256: Sha256Digest,
     /// When the kept file was last changed, in nanoseconds since 1970.
     pub(crate) modified: Option<u64>,
+    /// When the file that the script left was last changed, likewise.
+    #[serde(default)]
+    pub(crate) left: Option<u64>,
 }
 
 /// Where the script left a file.

@@ -56,7 +56,7 @@ pub struct Report {
     pub pruned: Vec<Key>,
     /// What a person should know, one sentence each.
     pub warnings: Vec<String>,
-    /// Where the last part of what the script printed is; none if it did not run.
+    /// Where the last part of what the script printed is; none if it did not run, or that could not be written down.
     pub log: Option<PathBuf>,
     /// What the script wrote to its output file.
     pub output: Map<String, Value>,
@@ -121,6 +121,8 @@ pub struct Artifacts {
     pub linked: u64,
     /// Likewise, those whose bytes were copied.
     pub copied: u64,
+    /// Files that match and were there before the script ran, as they are now; not kept.
+    pub untouched: u64,
 }
 
 /// Whether the active release could be warmed up here, and whether it is warm.
@@ -164,7 +166,7 @@ impl Check {
 #[serde(rename_all = "snake_case", tag = "state")]
 #[non_exhaustive]
 pub enum Warmth {
-    /// That cannot be told, as the GPU is not known or no warm-up is wanted.
+    /// That cannot be told: the GPU is not known, no warm-up is wanted, or what was kept cannot be looked at.
     Unknown,
     /// It is not.
     Cold {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use subprocess::{Command, Failed, Streamed, Until};
 use tokio_util::sync::CancellationToken;
 
-use crate::blocking::blocking;
+use crate::blocking::{blocking, unless_cancelled};
 use crate::interpreter::isolated;
 use crate::log::Log;
 use crate::situation::Situation;
@@ -69,7 +69,8 @@ pub(crate) struct Ran {
     pub(crate) took: Duration,
     /// The most memory that was seen while it ran.
     pub(crate) peak: Option<u64>,
-    pub(crate) log: PathBuf,
+    /// Where what it printed is, or why it is nowhere.
+    pub(crate) log: Result<PathBuf, Error>,
     pub(crate) tail: String,
 }
 
@@ -86,7 +87,10 @@ pub(crate) async fn run(
     let peak = AtomicU64::new(0);
     let ended = {
         let mut command = command(flash, situation, work);
-        let until = Until::cancelled(cancel).or_after(flash.deadline);
+        let until = Until::cancelled(cancel)
+            .or_after(flash.deadline)
+            .and_what_it_started()
+            .holding(store.share_lock()?);
         let listened = subprocess::stream(&mut command, &until, |line| {
             log.push(line);
             flash.observer.notify(&Event::Line(line.to_owned()));
@@ -103,19 +107,18 @@ pub(crate) async fn run(
         return Err(Error::new(ErrorKind::NoInterpreter, text).with_source(error));
     }
     let (tail, text) = (log.tail(), log.text());
-    let written = {
+    let log = {
         let store = store.clone();
         blocking(move || store.write_log(&text)).await
     };
     let script = situation.wanted.script.path().as_str();
-    ended_well(script, ended, &tail, written.as_ref().ok())?;
-    let log = written?;
+    ended_well(script, ended, &tail, log.as_ref().ok())?;
     let output = {
         let (work, script) = (work.clone(), script.to_owned());
         blocking(move || read_output(&work, &script)).await
     };
     Ok(Ran {
-        output: output.map_err(|error| error.with_log(tail.clone(), Some(log.clone())))?,
+        output: output.map_err(|error| error.with_log(tail.clone(), log.as_ref().ok().cloned()))?,
         took,
         peak: Some(peak.into_inner()).filter(|bytes| *bytes > 0),
         log,
@@ -167,17 +170,39 @@ fn show_only(command: &mut Command, gpu: &Gpu) {
 
 /// Asks for the memory in use again and again, as long as somebody polls it.
 async fn sample(flash: &FlashGpu, gpu: &Gpu, peak: &AtomicU64) -> Infallible {
+    let mut pause = flash.sampling;
     loop {
-        tokio::time::sleep(flash.sampling).await;
+        tokio::time::sleep(pause).await;
+        let asked = Instant::now();
         if let Some(used) = memory_used(&*flash.probe, gpu).await {
             peak.fetch_max(used, Ordering::Relaxed);
             flash.observer.notify(&Event::MemoryUsed(used));
         }
+        pause = pause_after(asked.elapsed(), flash.sampling);
     }
 }
 
+/// A source that is slow is busy for a tenth of the time at most.
+fn pause_after(look: Duration, sampling: Duration) -> Duration {
+    sampling.max(look.saturating_mul(10))
+}
+
+/// As [`memory_used`], which a driver that hangs never answers: it is only a figure.
+pub(crate) async fn memory_used_within(
+    limit: Duration,
+    probe: &dyn GpuProbe,
+    gpu: &Gpu,
+    cancel: &CancellationToken,
+) -> Result<Option<u64>, Error> {
+    let look = async {
+        let looked = tokio::time::timeout(limit, memory_used(probe, gpu)).await;
+        Ok(looked.ok().flatten())
+    };
+    unless_cancelled(cancel, look).await
+}
+
 /// Bytes of a GPU's memory that are in use now, if that can be told.
-pub(crate) async fn memory_used(probe: &dyn GpuProbe, gpu: &Gpu) -> Option<u64> {
+async fn memory_used(probe: &dyn GpuProbe, gpu: &Gpu) -> Option<u64> {
     let stack = match probe.detect().await {
         Ok(stack) => stack,
         Err(error) => {
@@ -244,5 +269,39 @@ fn read_output(work: &Work, script: &str) -> Result<Map<String, Value>, Error> {
         Ok(Value::Object(output)) => Ok(output),
         Ok(_) => Err(invalid("its output file holds no JSON object".into())),
         Err(error) => Err(invalid("its output file is no JSON".into()).with_source(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{GpuStack, Vendor};
+
+    #[test]
+    fn a_slow_source_is_asked_less_often() {
+        let seconds = Duration::from_secs;
+        assert_eq!(pause_after(Duration::ZERO, seconds(1)), seconds(1));
+        assert_eq!(pause_after(seconds(3), seconds(1)), seconds(30));
+    }
+
+    #[derive(Debug)]
+    struct Hanging;
+
+    #[async_trait::async_trait]
+    impl GpuProbe for Hanging {
+        async fn detect(&self) -> Result<GpuStack, Error> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_figure_is_not_waited_for() {
+        let gpu = Gpu::new(0, Vendor::Nvidia, Backend::Cuda, "NVIDIA L4");
+        let cancel = CancellationToken::new();
+        let look = |limit| memory_used_within(limit, &Hanging, &gpu, &cancel);
+        assert_eq!(look(Duration::from_millis(1)).await.unwrap(), None);
+        cancel.cancel();
+        let error = look(Duration::from_secs(1000)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Cancelled);
     }
 }

@@ -1,8 +1,12 @@
+use std::fs::File;
+use std::hash::{BuildHasher as _, RandomState};
+use std::path::Path;
+
 use durable_fs::{Dir, FileKind, Lock, Replace, TEMPORARY_PREFIX};
 use serde::Serialize;
 
 use crate::error::During as _;
-use crate::{Error, ErrorKind, Key};
+use crate::{Error, ErrorKind, Key, access};
 
 /// Below the root.
 pub(crate) const CACHE: &str = "cache";
@@ -10,7 +14,7 @@ pub(crate) const CACHE: &str = "cache";
 pub(crate) const STORE: &str = "cache/flash-gpu";
 const LOCK: &str = "lock";
 const LOG: &str = "last.log";
-/// Below [`STORE`]: a warm-up that runs. Emptied by the next one.
+/// Below [`STORE`]: a warm-up that runs; each has a name of its own. Emptied by the next one.
 const WORK: &str = ".work";
 /// Below [`STORE`]: what is being deleted. Emptied by the next warm-up.
 const TRASH: &str = ".trash";
@@ -25,7 +29,7 @@ pub(crate) struct Store {
     root: Dir,
     pub(crate) dir: Dir,
     trash: Dir,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl Store {
@@ -33,25 +37,16 @@ impl Store {
     pub(crate) fn open(root: &Dir) -> Result<Self, Error> {
         let path = root.path().join(STORE);
         let using = || format!("cannot use {}", path.display());
+        refuse_links(root)?;
         let dir = root.create_dir_all(STORE).during(using)?;
         let lock = dir.try_lock(LOCK).during(using)?;
-        let lock = lock.ok_or_else(|| {
-            let holder = match dir.lock_holder(LOCK) {
-                Some(process) => format!("process {process}"),
-                None => "another process".to_owned(),
-            };
-            let text = format!(
-                "{} is being warmed up by {holder}; try again when it is done",
-                root.path().display()
-            );
-            Error::new(ErrorKind::Busy, text)
-        })?;
+        let lock = lock.ok_or_else(|| busy(root, &dir))?;
         let trash = dir.create_dir_all(TRASH).during(using)?;
         let store = Self {
             root: root.clone(),
             dir,
             trash,
-            _lock: lock,
+            lock,
         };
         store.clean()?;
         Ok(store)
@@ -59,12 +54,32 @@ impl Store {
 
     /// Opens it for looking; `None` if there is none.
     pub(crate) fn look(root: &Dir) -> Result<Option<Dir>, Error> {
+        refuse_links(root)?;
         match root.open_dir(STORE) {
             Err(error) if error.is_not_found() => Ok(None),
             opened => opened
                 .map(Some)
                 .during(|| format!("cannot use {}", root.path().join(STORE).display())),
         }
+    }
+
+    /// Whether a warm-up could write there, as far as the system tells without trying.
+    pub(crate) fn may_be_written(root: &Dir) -> Result<(), Error> {
+        let mut paths = [STORE, CACHE]
+            .map(|path| root.path().join(path))
+            .into_iter();
+        let path = paths.find(|path| path.exists());
+        let path = path.unwrap_or_else(|| root.path().to_owned());
+        access::may_be_written(&path).map_err(|error| {
+            let text = format!("{} cannot be written to", path.display());
+            Error::new(ErrorKind::PermissionDenied, text).with_source(error)
+        })
+    }
+
+    /// The open file of the lock, for the script: whatever happens to this program, nobody warms up beside it.
+    pub(crate) fn share_lock(&self) -> Result<File, Error> {
+        let sharing = || format!("cannot share the lock of {}", self.dir.path().display());
+        self.lock.share().during(sharing)
     }
 
     /// Removes what a warm-up left that did not come to its end.
@@ -74,11 +89,16 @@ impl Store {
             let name = entry.name.as_encoded_bytes();
             if entry.kind != FileKind::Dir && name.starts_with(TEMPORARY_PREFIX.as_bytes()) {
                 self.dir.remove_file(&entry.name).during(cleaning)?;
+            } else if name.starts_with(WORK.as_bytes()) {
+                // One that cannot be opened has exchanged nothing.
+                if let Ok(work) = self.dir.open_dir(&entry.name) {
+                    work.sync().during(cleaning)?;
+                }
+                self.dir.trash(&entry.name, &self.trash).during(cleaning)?;
             }
         }
-        if self.dir.metadata(WORK).during(cleaning)?.is_some() {
-            self.dir.trash(WORK, &self.trash).during(cleaning)?;
-        }
+        // What has taken a key's name must have it for good before what had it is deleted.
+        self.dir.sync().during(cleaning)?;
         self.empty_trash();
         Ok(())
     }
@@ -103,7 +123,10 @@ impl Store {
                 self.dir.path().display()
             )
         };
-        let work = self.dir.create_dir_all(WORK).during(making)?;
+        // What an interrupted warm-up's script still knows by its path is never this one.
+        let name = format!("{WORK}-{:016x}", RandomState::new().hash_one(()));
+        self.dir.create_dir(&name).during(making)?;
+        let work = self.dir.open_dir(&name).during(making)?;
         let kept = work.create_dir_all(KEPT).during(making)?;
         let input = serde_json::to_vec_pretty(input).map_err(|error| {
             Error::new(ErrorKind::Io, "the script's input cannot be written").with_source(error)
@@ -126,19 +149,27 @@ impl Store {
     pub(crate) fn publish(&self, work: &Work, key: &Key) -> Result<(), Error> {
         let keeping = || format!("cannot keep the artifacts in {}", self.dir.path().display());
         work.kept.sync_tree().during(keeping)?;
-        let name = key.as_str();
-        if self.dir.metadata(name).during(keeping)?.is_some() {
-            self.dir.trash(name, &self.trash).during(keeping)?;
-        }
-        work.work
-            .rename(KEPT, &self.dir, name, Replace::Refuse)
-            .during(keeping)?;
+        self.put_in_place(work, key.as_str()).during(keeping)?;
         // The folders above may have been created by us.
         let cache = self.root.open_dir(CACHE).during(keeping)?;
         for dir in [&work.work, &self.dir, &cache, &self.root] {
             dir.sync().during(keeping)?;
         }
         Ok(())
+    }
+
+    /// What was kept for the key before is gone with the work.
+    fn put_in_place(&self, work: &Work, name: &str) -> durable_fs::Result<()> {
+        if self.dir.metadata(name)?.is_some() {
+            match work.work.exchange(KEPT, &self.dir, name) {
+                // Then there is a moment without either.
+                Err(error) if error.kind() == durable_fs::ErrorKind::Unsupported => {
+                    self.dir.trash(name, &self.trash)?;
+                }
+                exchanged => return exchanged,
+            }
+        }
+        work.work.rename(KEPT, &self.dir, name, Replace::Refuse)
     }
 
     /// The keys that something is kept for.
@@ -161,6 +192,41 @@ impl Store {
         self.empty_trash();
         Ok(())
     }
+}
+
+/// Another disk by a link is what people try first.
+fn refuse_links(root: &Dir) -> Result<(), Error> {
+    for path in [CACHE, STORE] {
+        let shown = root.path().join(path);
+        let using = || format!("cannot use {}", shown.display());
+        let metadata = root.metadata(path).during(using)?;
+        if metadata.is_some_and(|metadata| metadata.kind == FileKind::Symlink) {
+            let text = format!(
+                "{} is a link; links are not followed: mount the other disk there instead",
+                shown.display()
+            );
+            return Err(Error::new(ErrorKind::Policy, text));
+        }
+    }
+    Ok(())
+}
+
+/// A script that outlived its warm-up holds the lock by the number of a process that is gone.
+fn busy(root: &Dir, store: &Dir) -> Error {
+    let by = match store.lock_holder(LOCK) {
+        Some(process) if is_running(process) => format!("process {process}"),
+        _ => "another process, or the script of an interrupted warm-up may still be running".into(),
+    };
+    let text = format!(
+        "{} is being warmed up by {by}; try again when it is done",
+        root.path().display()
+    );
+    Error::new(ErrorKind::Busy, text)
+}
+
+/// Asked only about the holder of a lock, which is known where there is a `/proc`.
+fn is_running(process: u32) -> bool {
+    Path::new("/proc").join(process.to_string()).exists()
 }
 
 /// The folders of a warm-up that runs.

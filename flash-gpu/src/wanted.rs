@@ -4,7 +4,7 @@ use manifest_core::{FileEntry, Manifest};
 use tokio_util::sync::CancellationToken;
 
 use crate::hash::hash;
-use crate::patterns::Patterns;
+use crate::patterns::{Patterns, shown};
 use crate::record::Place;
 use crate::version::Dotted;
 use crate::{Error, ErrorKind};
@@ -107,7 +107,8 @@ impl Needs {
             let parse = |text: &String| {
                 Dotted::parse(text).ok_or_else(|| {
                     let text = format!(
-                        "dependencies.{name} is {text:?}, which is no version of numbers and dots"
+                        "dependencies.{name} is \"{}\", which is no version of numbers and dots",
+                        shown(text)
                     );
                     Error::new(ErrorKind::Manifest, text)
                 })

@@ -8,15 +8,19 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::blocking::blocking;
-use crate::collect::{Collected, collect};
+use crate::collect::{Collected, before, collect};
+use crate::find::Files;
 use crate::record::{About, RECORD, Record};
-use crate::script::{Input, Ran, memory_used, run};
+use crate::script::{Input, memory_used_within, run};
 use crate::situation::Situation;
 use crate::store::{Store, Work};
 use crate::{
     Artifacts, Durations, Error, ErrorKind, Event, FlashGpu, Key, MemoryUse, Outcome, Phase,
     Report, Rerun, kept, prune::prune,
 };
+
+/// How long the GPU may take to say how much memory is in use after the script.
+const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// A warm-up that runs, and what is known of it so far.
 struct WarmUp {
@@ -51,6 +55,9 @@ pub(crate) async fn warm_up(flash: FlashGpu, cancel: CancellationToken) -> Resul
         warnings: Vec::new(),
         cancel,
     };
+    if warm_up.situation.stack.driver_version.is_none() {
+        warm_up.warn("the driver's version is not known: a new driver is not noticed".into());
+    }
     let mut report = if let Some((record, put_back)) = warm_up.look().await? {
         warm_up.already_warm(record, put_back)
     } else {
@@ -95,7 +102,7 @@ impl WarmUp {
             let Situation {
                 root, wanted, key, ..
             } = &*situation;
-            let looked = kept::look(&store.dir, key, wanted, how, &cancel)?;
+            let looked = kept::look(root, &store.dir, key, wanted, how, &cancel)?;
             let record = match looked {
                 Ok(record) => record,
                 Err(reason) => return Ok(Err(reason)),
@@ -142,9 +149,14 @@ impl WarmUp {
     async fn run(&mut self) -> Result<Report, Error> {
         let (situation, store) = (self.situation.clone(), self.store.clone());
         let cancel = self.cancel.clone();
-        let work = blocking(move || {
-            situation.wanted.verify_script(&cancel)?;
-            store.begin(&Input::of(&situation))
+        let (before, work) = blocking(move || {
+            let Situation {
+                root, wanted, key, ..
+            } = &*situation;
+            let last = Record::read(&store.dir, key).ok();
+            let before = before(root, wanted, last.as_ref(), &cancel)?;
+            wanted.verify_script(&cancel)?;
+            Ok((before, store.begin(&Input::of(&situation))?))
         })
         .await?;
         self.phase(Phase::RunningScript);
@@ -157,21 +169,27 @@ impl WarmUp {
         )
         .await?;
         self.durations.script_ms = milliseconds(ran.took);
-        self.memory.after = memory_used(&*self.flash.probe, &self.situation.gpu).await;
+        let (probe, gpu) = (&*self.flash.probe, &self.situation.gpu);
+        self.memory.after = memory_used_within(LAST_LOOK, probe, gpu, &self.cancel).await?;
         let seen = [self.memory.before, ran.peak, self.memory.after];
         self.memory.peak = seen.into_iter().max().flatten();
 
         self.phase(Phase::Collecting);
         let started = Instant::now();
-        let (log, tail) = (ran.log.clone(), ran.tail.clone());
-        let (record, collected) = self.keep(work, ran).await.map_err(|error| {
+        let (log, not_written) = match ran.log {
+            Ok(log) => (Some(log), None),
+            Err(error) => (None, Some(format!("{error:#}"))),
+        };
+        let (took, output) = (ran.took, ran.output);
+        let kept = self.keep(before, work, took, output).await;
+        let (record, collected) = kept.map_err(|error| {
             if error.kind() == ErrorKind::NoArtifacts {
-                return error.with_log(tail, Some(log.clone()));
+                return error.with_log(ran.tail, log.clone());
             }
             error
         })?;
         self.durations.collect_ms = milliseconds(started.elapsed());
-        for warning in collected.warnings {
+        for warning in not_written.into_iter().chain(collected.warnings) {
             self.warn(warning);
         }
         Ok(self.report(
@@ -179,28 +197,34 @@ impl WarmUp {
             record.warmed_at,
             collected.counts,
             record.output,
-            Some(log),
+            log,
         ))
     }
 
-    async fn keep(&self, work: Work, ran: Ran) -> Result<(Record, Collected), Error> {
+    async fn keep(
+        &self,
+        before: Files,
+        work: Work,
+        took: Duration,
+        output: Map<String, Value>,
+    ) -> Result<(Record, Collected), Error> {
         let (situation, store) = (self.situation.clone(), self.store.clone());
         let (policy, cancel) = (self.flash.link_policy, self.cancel.clone());
         let now = (self.flash.clock)();
         blocking(move || {
             let Situation { root, wanted, .. } = &*situation;
-            let mut collected = collect(root, wanted, &work.kept, policy, &cancel)?;
+            let mut collected = collect(root, wanted, &before, &work.kept, policy, &cancel)?;
             let about = About {
                 key: &situation.key,
                 manifest: wanted.manifest(),
                 gpu: &situation.gpu,
                 stack: &situation.stack,
                 python_version: &situation.python.version,
-                script_ms: milliseconds(ran.took),
+                script_ms: milliseconds(took),
                 now,
             };
             let artifacts = std::mem::take(&mut collected.artifacts);
-            let record = Record::new(&about, artifacts, ran.output);
+            let record = Record::new(&about, artifacts, output);
             work.write(RECORD, &record)?;
             if cancel.is_cancelled() {
                 return Err(Error::cancelled());

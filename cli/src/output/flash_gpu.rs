@@ -37,6 +37,10 @@ pub(crate) fn report(report: &Report) -> String {
             || memory(&report.memory),
         )
         .row("artifacts", artifacts(&report.artifacts))
+        .row_if(report.artifacts.untouched > 0, "not kept", || {
+            let files = count(report.artifacts.untouched, "file");
+            format!("{files}, there before the script ran")
+        })
         .row_if(report.put_back > 0, "put back", || {
             count(report.put_back, "file")
         })

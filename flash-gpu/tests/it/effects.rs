@@ -13,6 +13,7 @@ use crate::world::{Release, World, refuses, warm_up};
 
 fn release() -> Release {
     let script = "[ -e \"$LOCKSTEP_ROOT/user_data/fail\" ] && exit 1
+        [ -e \"$LOCKSTEP_ROOT/user_data/hang\" ] && exec sleep 1000
         mkdir -p \"$LOCKSTEP_CACHE_DIR/deep\"; echo model > \"$LOCKSTEP_CACHE_DIR/deep/a.bin\"";
     Release::new(script, &["cache/**/*.bin"])
 }
@@ -118,7 +119,9 @@ async fn no_outcome_changes_whether_a_worker_is_eligible() {
     )
     .await;
     let impatient = again().with_deadline(std::time::Duration::ZERO);
+    world.write("user_data/hang", "");
     check("late", Err(ErrorKind::Deadline), impatient).await;
+    std::fs::remove_file(world.path("user_data/hang")).unwrap();
     assert_eq!(outside_of_cache(&world), files);
     world.write("user_data/fail", "");
     check("failing", Err(ErrorKind::ScriptFailed), again()).await;

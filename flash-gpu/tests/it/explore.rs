@@ -9,7 +9,8 @@ use std::path::Path;
 
 use durable_fs::Disk;
 use flash_gpu::{
-    ArtifactCheck, CancellationToken, Error, ErrorKind, FlashGpu, LinkPolicy, Outcome, Warmth,
+    ArtifactCheck, CancellationToken, Error, ErrorKind, FlashGpu, LinkPolicy, Outcome, Rerun,
+    Warmth,
 };
 use testkit::{Case, Exploration, Tree};
 
@@ -52,7 +53,11 @@ fn machine(root: &Path, disk: Disk) -> FlashGpu {
 }
 
 fn operate(root: &Path, disk: Disk, policy: LinkPolicy) -> Result<Outcome, Error> {
-    let done = wait(warm_up(&machine(root, disk).with_link_policy(policy)));
+    done(&machine(root, disk).with_link_policy(policy))
+}
+
+fn done(flash: &FlashGpu) -> Result<Outcome, Error> {
+    let done = wait(warm_up(flash));
     if let Err(error) = &done {
         let expected = [ErrorKind::Io, ErrorKind::NoSpace];
         assert!(expected.contains(&error.kind()), "{error:?}");
@@ -122,6 +127,7 @@ struct Scene<'s> {
     name: &'s str,
     setup: &'s (dyn Fn(&Path) + Sync),
     policy: LinkPolicy,
+    rerun: Rerun,
     /// Whether the release is warm, and stays so.
     is_warm: bool,
     /// Two faults. What a script does to its own files is not followed, so it must leave them alone then.
@@ -142,7 +148,10 @@ impl Scene<'_> {
         };
         let exploration = Exploration::new(
             setup,
-            |root, disk| operate(root, disk, self.policy),
+            |root, disk| {
+                let flash = machine(root, disk).with_link_policy(self.policy);
+                done(&flash.with_rerun(self.rerun))
+            },
             |root, case| check(root, case, self.is_warm),
         )
         .with_states_per_cut(states)
@@ -157,12 +166,14 @@ fn the_first_warm_up() {
         name: "first",
         setup: &|root| release("1.1.0").install(&root.join("tool")),
         policy: LinkPolicy::Share,
+        rerun: Rerun::IfCold,
         is_warm: false,
         pairs: false,
     }
     .explore();
 }
 
+/// They are of an earlier warm-up, of whose artifacts one is broken: what is kept takes the place of what was.
 #[test]
 fn a_warm_up_with_artifacts_that_were_there() {
     Scene {
@@ -170,12 +181,31 @@ fn a_warm_up_with_artifacts_that_were_there() {
         setup: &|root| {
             let tool = root.join("tool");
             release("1.1.0").install(&tool);
+            operate(root, Disk::real(), LinkPolicy::Copy).unwrap();
             write(&tool.join("there"), "");
-            write(&tool.join("releases/v1.1.0/cache/a.bin"), kernel("1.1.0"));
-            write(&tool.join("cache/b.bin"), MODEL);
+            break_one(&tool.join("cache/flash-gpu"));
         },
         policy: LinkPolicy::Share,
+        rerun: Rerun::IfCold,
         is_warm: false,
+        pairs: true,
+    }
+    .explore();
+}
+
+#[test]
+fn a_warm_up_that_was_asked_for_again() {
+    Scene {
+        name: "again",
+        setup: &|root| {
+            let tool = root.join("tool");
+            release("1.1.0").install(&tool);
+            operate(root, Disk::real(), LinkPolicy::Share).unwrap();
+            write(&tool.join("there"), "");
+        },
+        policy: LinkPolicy::Share,
+        rerun: Rerun::Always,
+        is_warm: true,
         pairs: true,
     }
     .explore();
@@ -192,10 +222,18 @@ fn a_warm_up_after_an_update() {
             release("1.1.0").install(&tool);
         },
         policy: LinkPolicy::Copy,
+        rerun: Rerun::IfCold,
         is_warm: false,
         pairs: false,
     }
     .explore();
+}
+
+fn break_one(store: &Path) {
+    let tree = Tree::read(store);
+    let paths = tree.paths();
+    let kept = paths.iter().find(|path| path.ends_with("/b.bin"));
+    write(&store.join(kept.unwrap()), "broken");
 }
 
 fn without_originals(root: &Path) {
@@ -213,6 +251,7 @@ fn putting_back() {
             name: "putting back",
             setup: &without_originals,
             policy,
+            rerun: Rerun::IfCold,
             is_warm: true,
             pairs: true,
         }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use flash_gpu::{CancellationToken, ErrorKind, Outcome};
+use flash_gpu::{Artifacts, CancellationToken, ErrorKind, Outcome, Warmth};
 
 use crate::stopping::make_fifo;
 use crate::world::{COUNT, Release, World, exists, write};
@@ -42,12 +42,56 @@ async fn a_fifo_or_file_in_place_of_our_folders_is_refused() {
     fs::create_dir(world.path("cache")).unwrap();
     make_fifo(&world.path("cache/flash-gpu"));
     world.refuses(ErrorKind::Policy).await;
-    let error = world
-        .flash()
-        .check(&CancellationToken::new())
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Policy);
+    let check = world.flash().check(&CancellationToken::new()).await;
+    let check = check.unwrap();
+    assert_eq!(check.obstacles[0].kind, ErrorKind::Policy);
+    assert_eq!(check.warmth, Warmth::Unknown);
+}
+
+#[tokio::test]
+async fn a_link_to_another_disk_is_told_with_what_to_do() {
+    for planted in ["cache", "cache/flash-gpu"] {
+        let world = world(&["cache/**"]);
+        let path = world.path(planted);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        symlink(world.outside(), &path).unwrap();
+        let expected = format!(
+            "{} is a link; links are not followed: mount the other disk there instead",
+            path.display()
+        );
+        let error = world.refuses(ErrorKind::Policy).await;
+        assert_eq!(error.to_string(), expected);
+        let check = world.flash().check(&CancellationToken::new()).await;
+        let check = check.unwrap();
+        assert_eq!(check.obstacles.len(), 1);
+        assert_eq!(check.obstacles[0].kind, ErrorKind::Policy);
+        assert_eq!(check.obstacles[0].message, expected);
+        assert_eq!(check.warmth, Warmth::Unknown);
+    }
+}
+
+#[tokio::test]
+async fn a_cache_that_may_not_be_written_is_an_obstacle() {
+    use std::os::unix::fs::PermissionsExt as _;
+    for locked in ["", "cache", "cache/flash-gpu"] {
+        let world = world(&["cache/**"]);
+        let path = world.path(locked);
+        fs::create_dir_all(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o555)).unwrap();
+        if fs::create_dir(path.join("tried")).is_ok() {
+            eprintln!("left out: root may write everywhere");
+            return;
+        }
+        let check = world.flash().check(&CancellationToken::new()).await;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let obstacles = check.unwrap().obstacles;
+        assert_eq!(obstacles.len(), 1, "{locked}");
+        assert_eq!(obstacles[0].kind, ErrorKind::PermissionDenied);
+        assert!(
+            obstacles[0].message.contains("cannot be written to"),
+            "{obstacles:?}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -87,18 +131,16 @@ async fn links_are_not_followed_to_artifacts() {
     let kept = world.kept();
     assert!(kept.files().all(|(_, file)| file.bytes != b"secret"));
 
-    // Alone, they are nothing.
+    // A cache may hold nothing else (Hugging Face's does, in `snapshots/`).
     let world = World::of(
-        "mkdir -p cache; ln -s /nowhere cache/a.bin",
+        &format!("{COUNT}; mkdir -p cache; ln -s /nowhere cache/a.bin"),
         &["cache/*.bin"],
     );
-    let error = world.refuses(ErrorKind::NoArtifacts).await;
-    assert!(
-        error
-            .to_string()
-            .contains("links are not followed, such as cache/a.bin"),
-        "{error}"
-    );
+    let report = world.warm_up().await.unwrap();
+    assert_eq!(report.artifacts, Artifacts::default());
+    assert_eq!(report.warnings, ["links are not kept: cache/a.bin"]);
+    assert_eq!(world.warm_up().await.unwrap().outcome, Outcome::AlreadyWarm);
+    assert_eq!(world.runs(), 1);
 }
 
 #[tokio::test]
@@ -115,7 +157,7 @@ async fn patterns_lead_nowhere() {
     world.write("user_data/private.bin", "private");
     world.write("releases/v1.0.0/user_data/private.bin", "private");
     let report = world.warm_up().await.unwrap();
-    assert_eq!(report.artifacts.count, 1);
+    assert_eq!((report.artifacts.count, report.artifacts.untouched), (1, 0));
     assert_eq!(
         report.warnings,
         ["nothing matches {.,.}./*, [.][.]/** of cache_artifacts"]
@@ -125,8 +167,11 @@ async fn patterns_lead_nowhere() {
 /// The record lies where whoever may write to the root can change it.
 #[tokio::test]
 async fn a_record_that_names_other_places_is_not_taken() {
-    let world = world(&["cache/**"]);
-    world.write("cache/b.bin", "mine");
+    let script = format!(
+        "{COUNT}; for there in . ../..; do mkdir -p $there/cache; done
+        echo x > cache/a.bin; echo x > ../../cache/b.bin"
+    );
+    let world = World::of(&script, &["cache/**"]);
     let key = world.warm_up().await.unwrap().key;
     let path = format!("cache/flash-gpu/{key}/record.json");
     let record = world.read(&path);

@@ -1,6 +1,9 @@
 //! For how much else artifacts are kept.
 
-use flash_gpu::{Key, Outcome};
+use std::sync::Arc;
+
+use durable_fs::{Disk, Effect, Observer, Operation, Verdict};
+use flash_gpu::{Key, Outcome, Rerun};
 
 use crate::world::{Release, World, exists, warm_up};
 
@@ -62,6 +65,36 @@ async fn as_many_as_wanted_are_kept() {
     assert_eq!(report.pruned.len(), 2);
 }
 
+/// As file systems do that cannot exchange two names.
+#[derive(Debug)]
+struct NoExchange;
+
+impl Observer for NoExchange {
+    fn before(&self, effect: &Effect<'_>) -> Verdict {
+        match effect.operation {
+            Operation::Exchange => Verdict::Fail(std::io::ErrorKind::Unsupported.into()),
+            _ => Verdict::Proceed,
+        }
+    }
+
+    fn after(&self, _: &Effect<'_>) {}
+}
+
+#[tokio::test]
+async fn what_was_kept_is_replaced_where_nothing_can_be_exchanged() {
+    let world = World::with(&release("1.0.0"));
+    let first = world.warm_up().await.unwrap();
+    let disk = Disk::observed(Arc::new(NoExchange));
+    let flash = world.flash().with_disk(disk).with_rerun(Rerun::Always);
+    let again = warm_up(&flash).await.unwrap();
+    assert_eq!(
+        (again.outcome, again.artifacts.count),
+        (Outcome::WarmedUp, 1)
+    );
+    assert!(is_kept(&world, &first.key));
+    assert_eq!(world.warm_up().await.unwrap().outcome, Outcome::AlreadyWarm);
+}
+
 #[tokio::test]
 async fn what_can_never_be_warm_is_deleted_and_what_is_not_ours_stays() {
     let world = World::with(&release("1.0.0"));
@@ -69,6 +102,7 @@ async fn what_can_never_be_warm_is_deleted_and_what_is_not_ours_stays() {
     world.write("cache/flash-gpu/fedcba98765432100123/record.json", "{}");
     world.write("cache/flash-gpu/notes/mine", "mine");
     world.write("cache/flash-gpu/.work/left", "left");
+    world.write("cache/flash-gpu/.work-0123456789abcdef/left", "left");
     world.write("cache/flash-gpu/.trash/left/deep", "left");
     world.write("cache/flash-gpu/.lockstep-1-2-3", "left");
     let report = world.warm_up().await.unwrap();

@@ -22,6 +22,8 @@ mod smi;
 #[cfg(unix)]
 mod stopping;
 #[cfg(unix)]
+mod untouched;
+#[cfg(unix)]
 mod warm;
 #[cfg(unix)]
 mod world;

@@ -1,9 +1,14 @@
 //! What scripts do wrong.
 
-use flash_gpu::{CancellationToken, Rerun};
-use flash_gpu::{Error, ErrorKind, Event, FlashGpu, GpuProbe, GpuStack, Outcome, Warmth};
+use std::sync::Arc;
 
-use crate::world::{COUNT, World, exists, l4, refuses, warm_up};
+use durable_fs::{Disk, Effect, Observer, Verdict};
+use flash_gpu::{
+    CancellationToken, Error, ErrorKind, Event, FlashGpu, GpuProbe, GpuStack, Outcome, Rerun,
+    Warmth,
+};
+
+use crate::world::{COUNT, World, l4, refuses, warm_up};
 
 async fn is_cold(flash: &FlashGpu) -> bool {
     let check = flash.check(&CancellationToken::new()).await.unwrap();
@@ -77,7 +82,7 @@ async fn only_an_object_is_an_output() {
         assert_eq!(world.runs(), 1);
         assert!(is_cold(&world.flash()).await);
         // The folder of the warm-up is gone, whatever was in it.
-        assert!(!exists(world.path("cache/flash-gpu/.work")), "{script}");
+        assert_eq!(world.works(), [""; 0], "{script}");
     }
 }
 
@@ -101,6 +106,43 @@ async fn of_much_output_the_end_is_kept() {
     let log = std::fs::read_to_string(report.log.unwrap()).unwrap();
     assert!(log.starts_with("[what came before is left out]\n"));
     assert!(log.ends_with("\n599999\n600000\n") && log.len() < 1_100_000);
+}
+
+/// A disk that does not take the log.
+#[derive(Debug)]
+struct NoLog;
+
+impl Observer for NoLog {
+    fn before(&self, effect: &Effect<'_>) -> Verdict {
+        match &effect.to {
+            Some(to) if to.ends_with("last.log") => {
+                Verdict::Fail(std::io::ErrorKind::StorageFull.into())
+            }
+            _ => Verdict::Proceed,
+        }
+    }
+
+    fn after(&self, _: &Effect<'_>) {}
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_written_is_a_warning() {
+    let unwritten = |world: &World| world.flash().with_disk(Disk::observed(Arc::new(NoLog)));
+    let world = World::of("echo said; exit 3", &[]);
+    let error = refuses(unwritten(&world), ErrorKind::ScriptFailed).await;
+    assert_eq!(error.to_string(), "src/warm.py ended with exit status: 3");
+    assert_eq!((error.log(), error.log_tail()), (None, Some("said\n")));
+
+    let world = World::of("echo said", &[]);
+    let report = warm_up(&unwritten(&world)).await.unwrap();
+    assert_eq!((report.outcome, report.log), (Outcome::WarmedUp, None));
+    let log = world.path("cache/flash-gpu/last.log");
+    let expected = format!("cannot write {}", log.display());
+    assert!(
+        report.warnings[0].starts_with(&expected),
+        "{:?}",
+        report.warnings
+    );
 }
 
 /// Answers the third question with more memory, and lets the script go on.

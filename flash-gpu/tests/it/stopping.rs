@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use flash_gpu::{CancellationToken, ErrorKind, FlashGpu, Outcome};
 
-use crate::world::{World, exists, refuses, warm_up};
+use crate::world::{Machine, World, exists, flash, l4, refuses, warm_up};
 
 pub(crate) fn make_fifo(path: &Path) {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -45,7 +45,7 @@ async fn finishes(world: &World) {
             Err(error) if error.kind() == ErrorKind::Busy => tokio::task::yield_now().await,
             done => {
                 assert_eq!(done.unwrap().outcome, Outcome::WarmedUp);
-                assert!(!exists(world.path("cache/flash-gpu/.work")));
+                assert_eq!(world.works(), [""; 0]);
                 return;
             }
         }
@@ -107,6 +107,67 @@ async fn what_is_cancelled_before_does_nothing() {
     let error = world.flash().check(&cancel).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
     assert!(!exists(world.path("cache")));
+}
+
+const ROOT_OF_CHILD: &str = "LOCKSTEP_ROOT_OF_CHILD";
+
+/// Not a test: what the child process of the next one runs, until it is killed.
+#[tokio::test]
+async fn child_that_warms_up() {
+    let Some(root) = std::env::var_os(ROOT_OF_CHILD) else {
+        return;
+    };
+    let flash = flash(Path::new(&root)).with_probe(Machine::new(l4()));
+    warm_up(&flash).await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_warms_up_beside_the_script_of_one_that_was_killed() {
+    let script = "[ -e \"$LOCKSTEP_ROOT/quick\" ] || read go_on < \"$LOCKSTEP_ROOT/fifo\"
+        dirname \"$4\" >> \"$LOCKSTEP_ROOT/works\"";
+    let world = World::of(script, &[]);
+    let fifo = world.path("fifo");
+    make_fifo(&fifo);
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "stopping::child_that_warms_up"])
+        .env(ROOT_OF_CHILD, world.root())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    // Opening it waits for the script to open its other end.
+    let opened = tokio::task::spawn_blocking(|| fs::File::options().write(true).open(fifo));
+    let opened = opened.await.unwrap().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let impatient = world.flash().with_deadline(Duration::from_secs(5));
+    let error = refuses(impatient, ErrorKind::Busy).await;
+    assert!(
+        error
+            .to_string()
+            .contains("the script of an interrupted warm-up may still be running"),
+        "{error}"
+    );
+    let left = world.works();
+    assert_eq!(left.len(), 1);
+    drop(opened);
+    finishes(&world).await;
+    let works = world.read("works");
+    let works: Vec<&str> = works.lines().collect();
+    assert!(works.len() == 2 && works[0] != works[1], "{works:?}");
+    assert!(works[0].ends_with(&left[0]));
+}
+
+#[tokio::test]
+async fn a_worker_that_the_script_leaves_behind_ends_with_it() {
+    let script = "(echo here; exec sleep 1000) > \"$LOCKSTEP_ROOT/fifo\" &
+        read go_on < \"$LOCKSTEP_ROOT/go\"";
+    let world = World::of(script, &[]);
+    let (fifo, go) = (world.path("fifo"), world.path("go"));
+    make_fifo(&fifo);
+    make_fifo(&go);
+    let gone = watch(fifo, move || fs::write(go, "on\n").unwrap());
+    assert_eq!(world.warm_up().await.unwrap().outcome, Outcome::WarmedUp);
+    gone.await.unwrap();
 }
 
 #[tokio::test]

@@ -72,20 +72,36 @@ async fn what_the_script_leaves_is_kept() {
 
 #[tokio::test]
 async fn linked_artifacts_are_one_file_and_copied_ones_are_not() {
-    for (policy, is_one) in [(LinkPolicy::Share, true), (LinkPolicy::Copy, false)] {
-        let world = two_files();
-        let report = warm_up(&world.flash().with_link_policy(policy))
-            .await
-            .unwrap();
-        let kept = format!(
-            "cache/flash-gpu/{}/files/root/cache/models/b.gguf",
-            report.key
-        );
+    let script = "mkdir -p cache; cd cache; echo small > a.bin; truncate -s 64M b.bin";
+    for (policy, small, big) in [
+        (LinkPolicy::Share, false, true),
+        (LinkPolicy::Independent, false, false),
+        (LinkPolicy::Copy, false, false),
+    ] {
+        let world = World::of(script, &["cache/*.bin"]);
+        let flash = world.flash().with_link_policy(policy);
+        let report = warm_up(&flash).await.unwrap();
+        let kept = format!("cache/flash-gpu/{}/files/release", report.key);
         let inode = |path: &str| fs::metadata(world.path(path)).unwrap().ino();
+        let is_one = |name: &str| {
+            let left = format!("releases/v1.0.0/cache/{name}");
+            inode(&format!("{kept}/cache/{name}")) == inode(&left)
+        };
         // A clone is another file, too.
-        let is_linked = report.artifacts.linked == 2;
-        assert_eq!(inode(&kept) == inode("cache/models/b.gguf"), is_linked);
-        assert_eq!(report.artifacts.copied, if is_one { 0 } else { 2 });
+        let may_link = report.artifacts.cloned == 0;
+        assert_eq!((is_one("a.bin"), is_one("b.bin")), (small, big && may_link));
+        let linked = u64::from(big && may_link);
+        assert_eq!(report.artifacts.linked, linked);
+        if policy == LinkPolicy::Copy {
+            assert_eq!(report.artifacts.copied, 2);
+        }
+
+        // Putting back does likewise.
+        fs::remove_dir_all(world.released("cache")).unwrap();
+        assert_eq!(warm_up(&flash).await.unwrap().put_back, 2);
+        assert_eq!((is_one("a.bin"), is_one("b.bin")), (small, big && may_link));
+        let report = warm_up(&flash).await.unwrap();
+        assert_eq!(report.outcome, Outcome::AlreadyWarm);
     }
 }
 
@@ -173,21 +189,13 @@ async fn a_pattern_that_matches_nothing_is_a_warning() {
     );
 }
 
-/// A file that the user downloaded before is kept as well; one of the release is not.
+/// Whoever made it, and when.
 #[tokio::test]
 async fn what_the_release_lists_and_what_is_the_users_is_not_kept() {
-    let world = World::of(
-        "",
-        &["**/*.bin", "*.bin", "*.log", "**/manifest.json", "*.json"],
-    );
-    for path in [
+    let paths = [
         "releases/v1.0.0/own.bin",
         "cache/own.bin",
         "releases/v1.0.0/cache/deep/own.bin",
-    ] {
-        world.write(path, path);
-    }
-    for path in [
         "releases/v1.0.0/user_data/private.bin",
         "releases/v1.0.0/venv/lib/torch.bin",
         "releases/v1.0.0/logs/a.bin",
@@ -197,9 +205,15 @@ async fn what_the_release_lists_and_what_is_the_users_is_not_kept() {
         "models/users.bin",
         "user_data/users.bin",
         "cache/flash-gpu/lost/ours.bin",
-    ] {
-        world.write(path, path);
-    }
+    ];
+    let script = paths.map(|path| {
+        let path = format!("\"$LOCKSTEP_ROOT/{path}\"");
+        format!("mkdir -p $(dirname {path}); echo x > {path}\n")
+    });
+    let world = World::of(
+        &script.concat(),
+        &["**/*.bin", "*.bin", "*.log", "**/manifest.json", "*.json"],
+    );
     let report = world.warm_up().await.unwrap();
     let files = world.path(&format!("cache/flash-gpu/{}/files", report.key));
     let kept = testkit::Tree::read(&files);

@@ -211,6 +211,13 @@ impl World {
         Tree::read(&self.path("cache/flash-gpu"))
     }
 
+    /// The folders of warm-ups that run or were interrupted.
+    pub(crate) fn works(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.path("cache/flash-gpu")).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with(".work")).collect()
+    }
+
     /// How often the script ran that says so in `runs`.
     pub(crate) fn runs(&self) -> usize {
         fs::read_to_string(self.path("runs")).map_or(0, |text| text.lines().count())
