@@ -102,7 +102,7 @@ pub(crate) fn check(check: &Check) -> String {
         gpus(&mut table, stack);
         // Why there is none is in the way, and said there.
         if !stack.gpus.is_empty() {
-            table.rows("not known", stack.notes.iter().cloned());
+            table.rows("note", stack.notes.iter().cloned());
         }
         versions(
             &mut table,
