@@ -149,7 +149,7 @@ impl Work<'_> {
             let target = &self.swap.target;
             self.in_time(
                 self.deadline(),
-                "looking at the service",
+                "it could not be looked at",
                 runtime.prepare(target),
             )
             .await?;
@@ -255,6 +255,14 @@ impl Work<'_> {
             return Ok(Replaced::Yes(journal));
         };
         match self.place.digest(&self.state).await {
+            // An engine that was given up may still do it: the next run looks again.
+            Ok(in_place)
+                if in_place == old
+                    && error.kind() == ErrorKind::Cancelled
+                    && matches!(self.place, Place::Inside(..)) =>
+            {
+                Err(error)
+            }
             Ok(in_place) if in_place == old => {
                 // If that fails, the next run finds that nothing was replaced.
                 let _ = self.forget(&journal).await;

@@ -194,6 +194,7 @@ impl LocalProcess {
         let folder = split(path)?.0;
         let made = Disk::real().create_dir_all(&folder);
         made.doing(|| format!("cannot create the folder of {}", path.display()))?;
+        // The service's own file: it may be a link, or a FIFO that somebody reads.
         let log = File::options().append(true).create(true).open(path);
         log.map(Some).map_err(|error| {
             let text = format!("the log {} cannot be written", path.display());
