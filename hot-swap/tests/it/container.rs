@@ -5,7 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hot_swap::{Container, ErrorKind, HotSwap, OnFailure, Outcome, Runtime as _, Step};
+use hot_swap::{
+    CancellationToken, Container, ErrorKind, Found, HotSwap, OnFailure, Outcome, Runtime as _, Step,
+};
 use tempfile::TempDir;
 
 use crate::world::{assert_kind, names, run};
@@ -194,4 +196,31 @@ async fn an_engine_that_cannot_be_run_is_named() {
     let other = Container::new(world.path("podman"), "other");
     let error = assert_kind(other.logs(3).await, ErrorKind::Runtime);
     assert!(error.to_string().contains("no such container"), "{error}");
+}
+
+/// Whether the engine goes on with what it was told, nobody here knows.
+#[tokio::test]
+async fn who_cancels_while_the_engine_replaces_leaves_it_to_the_next_run() {
+    let world = World::new().running();
+    fs::write(world.path("hangs"), "").unwrap();
+    let cancel = CancellationToken::new();
+    let stop = async {
+        while !world.path("moving").exists() {
+            tokio::task::yield_now().await;
+        }
+        cancel.cancel();
+    };
+    let swap = world.swap();
+    let (done, ()) = tokio::join!(swap.run(&cancel), stop);
+    assert_kind(done, ErrorKind::Cancelled);
+    assert_eq!(
+        names(&world.path("state")),
+        ["backups", "incoming", "lock", "swap.json"]
+    );
+    assert_eq!(world.in_place(), binary("1.0"));
+    fs::remove_file(world.path("hangs")).unwrap();
+    let report = run(&swap).await.unwrap();
+    assert_eq!(report.found, Some(Found::NotReplaced));
+    assert_eq!(report.outcome, Outcome::Swapped);
+    assert_eq!(names(&world.path("state")), ["backups", "lock"]);
 }
